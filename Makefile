@@ -33,7 +33,9 @@ clean: $(STACK) ## Stop the stack and delete its state (.state, or OKR_STATE)
 	$(OKR) clean
 
 help: ## Show this list
-	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+SERVING_BENCHMARKS := $(addprefix tests/benchmarks/bench_,predict.py swap.py forecast_cache.py routes.py workers.py request_guard.py)
 
 ##@ Develop
 
@@ -71,10 +73,19 @@ client: $(DEV) ## Generate okr_client, the API's Python client, from the OpenAPI
 bench: $(DEV) ## Run benchmarks, each compared with a reference measured in the same run
 	.venv/bin/pytest tests/benchmarks -o python_files='bench_*.py' --ignore tests/benchmarks/peers -s $(ARGS)
 
-bench-peers: $(DEV) ## Compare landing with Quix Streams, which is installed in a separate environment
-	@[ -x .venv/peers/bin/python ] || .ci/clean-env .venv/bin/uv venv --quiet --python .venv/bin/python .venv/peers
-	@.ci/clean-env .venv/bin/uv pip install --quiet --python .venv/peers/bin/python quixstreams==3.28.1 pyarrow
-	OKR_QUIX_PYTHON=$(CURDIR)/.venv/peers/bin/python .venv/bin/pytest tests/benchmarks/peers -o python_files='bench_*.py' -s $(ARGS)
+bench-serving: $(DEV) ## Run the benchmarks of the API and write their figures into docs/serving.md
+	@rm -f .bench.jsonl; missed=0; export OKR_BENCH_FIGURES=$(CURDIR)/.bench.jsonl; \
+	.venv/bin/pytest $(SERVING_BENCHMARKS) -o python_files='bench_*.py' -s $(ARGS) || missed=1; \
+	$(MAKE) --no-print-directory bench-peers ARGS=tests/benchmarks/peers/bench_serving.py || missed=1; \
+	.venv/bin/python -m tests.benchmarks.figures .bench.jsonl docs/serving.md; \
+	rm -f .bench.jsonl; exit $$missed
+
+bench-peers: $(DEV) ## Compare landing and serving with other products, each installed in a separate environment
+	@.ci/peer peers quixstreams==3.28.1 pyarrow
+	@.ci/peer peers-mlserver mlserver==1.7.1 xgboost-cpu==3.2.0
+	@.ci/peer peers-bentoml bentoml==1.4.40 xgboost-cpu==3.2.0
+	OKR_QUIX_PYTHON=$(CURDIR)/.venv/peers/bin/python OKR_MLSERVER=$(CURDIR)/.venv/peers-mlserver/bin OKR_BENTOML=$(CURDIR)/.venv/peers-bentoml/bin \
+		.venv/bin/pytest $(or $(ARGS),tests/benchmarks/peers) -o python_files='bench_*.py' -s
 
 lock: $(DEV) ## Resolve requirements/*.txt again after a change to pyproject.toml
 	.ci/lock
@@ -96,4 +107,4 @@ $(DEV): requirements/dev.txt pyproject.toml | .venv/bin/uv
 	@.ci/install dev $@
 	@touch $(STACK)
 
-.PHONY: demo up down status clean test test-faults test-chaos fuzz lint type client bench bench-peers lock help
+.PHONY: demo up down status clean test test-faults test-chaos fuzz lint type client bench bench-serving bench-peers lock help

@@ -82,7 +82,12 @@ class BulkProducer:
 
     def _connected(self, limit_s: float) -> "Producer":
         if self._producer is None:
-            settings = {"delivery.report.only.error": True, "delivery.timeout.ms": DELIVERY_MS, "linger.ms": 20}
+            settings = {
+                "delivery.report.only.error": True,
+                "delivery.timeout.ms": DELIVERY_MS,
+                "linger.ms": 20,
+                "compression.type": "lz4",  # zstd takes 2 us per message, a third of all work on it
+            }
             producer = new_producer(self._bootstrap, self._client_id, settings)
             wait_for_broker(producer, self._bootstrap, limit_s)
             self._producer = producer

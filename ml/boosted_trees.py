@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from ml.booster_trees import read_trees
+from ml.compiled_trees import CompiledTrees
 from ml.design_matrix import BOOSTED
 from ml.hyperparameters import Hyperparameters
 
@@ -30,13 +32,22 @@ class BoostedTrees:
         """Return the log-odds of each row."""
         import numpy as np
 
-        return np.asarray(self._booster.predict(_data(matrix), output_margin=True), dtype=np.float64)
+        margins = self._booster.inplace_predict(matrix, predict_type="margin", validate_features=False)
+        return np.asarray(margins, dtype=np.float64)
 
     def contributions(self, matrix: "NDArray[float64]") -> "NDArray[float64]":
         """Return a column of SHAP values per feature, then the expected log-odds. Each row sums to its log-odds."""
         import numpy as np
 
         return np.asarray(self._booster.predict(_data(matrix), pred_contribs=True), dtype=np.float64)
+
+    def compiled(self) -> CompiledTrees:
+        """Return the trees in a form that scores single rows quickly.
+
+        Raises:
+            NotCompilable: only XGBoost can score them.
+        """
+        return CompiledTrees(read_trees(bytes(self._booster.save_raw("json"))))
 
 
 def fit_boosted(

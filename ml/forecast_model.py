@@ -105,10 +105,10 @@ class ForecastModel:
             if record["check_ins"]:
                 margin = float(margins[position])
                 effects = {name: float(effect[position]) for name, effect in contributions.items()}
-                forecasts.append(Forecast(probability, *bounds, texts, _absorb_rounding(effects, margin), margin))
+                forecasts.append(Forecast(probability, *bounds, texts, absorb_rounding(effects, margin), margin))
             else:
                 texts = forecast_reasons.no_check_in_reason(record, probability)  # type: ignore[arg-type]  # noqa: PLW2901
-                forecasts.append(Forecast(probability, *bounds, texts, *_base_only(probability)))
+                forecasts.append(Forecast(probability, *bounds, texts, *base_only(probability)))
         return forecasts
 
     def save(self, folder: Path) -> None:
@@ -138,12 +138,12 @@ def pace_margins(trees: BoostedTrees, logistic: LogisticModel, rows: Rows) -> "N
     return (trees.margins(boosted_matrix(rows)) + logistic.margins(logistic_matrix(rows))) / 2
 
 
-def _absorb_rounding(effects: dict[str, float], margin: float) -> dict[str, float]:
+def absorb_rounding(effects: dict[str, float], margin: float) -> dict[str, float]:
     """Add to `base` what the 32-bit sums of XGBoost have rounded off, about 1e-7."""
     return {**effects, "base": effects["base"] + margin - math.fsum(effects.values())}
 
 
-def _base_only(probability: float) -> tuple[dict[str, float], float | None]:
+def base_only(probability: float) -> tuple[dict[str, float], float | None]:
     """Return the contributions and the margin of a key result without check-ins, which only has a base rate."""
     if not 0.0 < probability < 1.0:
         return {}, None

@@ -39,15 +39,17 @@ def blend(boosted: "NDArray[float64]", logistic: "NDArray[float64]") -> dict[str
 
 def reasons(rows: Rows, contributions: Mapping[str, "NDArray[float64]"]) -> list[tuple[str, ...]]:
     """Return each row's reasons, strongest first, followed by a warning if the last check-in is old."""
-    import numpy as np
-
-    weights = {theme: np.sum([contributions[name] for name in names], axis=0) for theme, names in THEMES.items()}
     texts = []
     for position in range(len(rows)):
         row = {name: column[position] for name, column in rows.columns.items()}
-        effects = {theme: float(weight[position]) for theme, weight in weights.items()}
-        texts.append((*_strongest(row, effects), *_staleness(row)))
+        texts.append(row_reasons(row, {name: float(effect[position]) for name, effect in contributions.items()}))
     return texts
+
+
+def row_reasons(row: Mapping[str, float], contributions: Mapping[str, float]) -> tuple[str, ...]:
+    """Return the reasons of one row."""
+    effects = {theme: sum([contributions[name] for name in names]) for theme, names in THEMES.items()}
+    return (*_strongest(row, effects), *_staleness(row))
 
 
 def no_check_in_reason(row: Mapping[str, float], share: float) -> tuple[str, ...]:

@@ -1,12 +1,12 @@
 """The interface of forecasters, implemented by the trained model and the pacing rule."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Protocol
 
+import msgspec
 
-@dataclass(frozen=True)
-class Forecast:
+
+class Forecast(msgspec.Struct, frozen=True):
     """P(final score >= 0.7), bounds of the final score (0-1), and reasons in plain language, strongest first.
 
     `contributions` are the effects of the features on `margin`, the log-odds of the probability, and add up to it. A
@@ -17,7 +17,7 @@ class Forecast:
     low: float
     high: float
     reasons: tuple[str, ...]
-    contributions: Mapping[str, float] = field(default_factory=dict)
+    contributions: Mapping[str, float] = {}
     margin: float | None = None
 
 

@@ -6,6 +6,7 @@ same cycle drift together: intervals fitted to one cycle covered 76 % of the fin
 lower bound and the highest upper bound.
 """
 
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -79,6 +80,20 @@ def reconcile(
         np.where(is_uncertain & (high < ACHIEVED_SCORE), wide_high, high),
     )
     return np.clip(low, floor, ceiling), np.clip(high, floor, ceiling)
+
+
+def reconcile_one(low: float, high: float, probability: float, level: float) -> tuple[float, float]:
+    """Adjust the bounds of one row, like `reconcile`."""
+    tail = (1.0 - level) / 2.0
+    if probability < tail:
+        return min(low, ACHIEVED_SCORE), min(high, ACHIEVED_SCORE)
+    if probability > 1.0 - tail:
+        return max(low, ACHIEVED_SCORE), max(high, ACHIEVED_SCORE)
+    share_above = min(max((probability - tail) / level, sys.float_info.min), 1.0)
+    share_below = min(max(1.0 - share_above, sys.float_info.min), 1.0)
+    wide_low = high - max(high - ACHIEVED_SCORE, 0.0) / share_above if low > ACHIEVED_SCORE else low
+    wide_high = low + max(ACHIEVED_SCORE - low, 0.0) / share_below if high < ACHIEVED_SCORE else high
+    return min(max(wide_low, 0.0), 1.0), min(max(wide_high, 0.0), 1.0)
 
 
 def fit_bands(rows: Rows, level: float) -> Bands:

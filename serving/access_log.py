@@ -4,6 +4,7 @@ As JSON, the line is written directly, because structlog would take longer than 
 memory.
 """
 
+import asyncio
 import os
 import sys
 from collections.abc import Callable
@@ -35,15 +36,23 @@ class RequestLine(msgspec.Struct, gc=False):
 
 
 def json_writer(descriptor: int | None = None) -> Write:
-    """Return a function that writes lines as JSON, to standard error by default."""
+    """Return a function that writes lines as JSON, to standard error by default. Call it on the event loop only.
+
+    The lines of one iteration of the loop are written together.
+    """
     target = sys.stderr.fileno() if descriptor is None else descriptor
     encoder = msgspec.json.Encoder()
+    lines = bytearray()
+
+    def flush() -> None:
+        os.write(target, lines)
+        lines.clear()
 
     def write(line: RequestLine) -> None:
-        buffer = bytearray()
-        encoder.encode_into(line, buffer)
-        buffer += b"\n"
-        os.write(target, buffer)
+        if not lines:
+            asyncio.get_running_loop().call_soon(flush)
+        encoder.encode_into(line, lines, -1)
+        lines.extend(b"\n")
 
     return write
 

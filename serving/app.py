@@ -23,7 +23,9 @@ from serving.check_ins.routes import router as check_ins
 from serving.data.lists.routes import router as lists
 from serving.data.live_routes import router as live
 from serving.data.routes import router as data
-from serving.fast_predict import FastPredict
+from serving.fast_features import ByFeatures
+from serving.fast_predict import ById, FastPredict
+from serving.fast_protocol import FastApplication
 from serving.limits.load_shedding import LoadShedding
 from serving.models.routes import router as models
 from serving.predictor.routes import router as predictor
@@ -49,25 +51,31 @@ class Assets(StaticFiles):
 
 
 def create_asgi_app(services: Services) -> ASGIApp:
-    """Create what a worker serves: the application, and around it the layers that every request passes.
-
-    They are not middleware of FastAPI, because its own layers would slow down the fast path.
-    """
-    fast = FastPredict(
-        create_app(services),
-        recognise=services.recognise,
-        answers=services.prediction.current_answers.newest,
-        log=services.prediction_log,
-        probabilities=services.request_metrics.probabilities,
-    )
+    """Create what a worker serves: the application, the layers around it, and the fast path beside them."""
+    log = json_writer() if services.settings.log_json else text_writer()
+    metrics, prediction_log = services.request_metrics, services.prediction_log
     guard = RequestGuard(
-        fast,
+        create_app(services),
         api_url=services.settings.api_url,
         decide=services.rate_limits.decide,
-        observe=services.request_metrics.observe,
-        log=json_writer() if services.settings.log_json else text_writer(),
+        observe=metrics.observe,
+        log=log,
     )
-    return ProxyHeaders(guard, trusted=services.auth.trusted_proxies)
+    fast = FastPredict(
+        hosts=guard.hosts,
+        recognise=services.auth.authenticator.cached,
+        decide=services.rate_limits.decide_recognised,
+        observe=metrics.observe,
+        log=log,
+        by_id=ById(services.prediction.current_answers.newest, prediction_log, metrics.probabilities),
+        by_features=ByFeatures(
+            services.prediction.runtime,
+            prediction_log,
+            probabilities=metrics.probabilities,
+            model_seconds=metrics.model_seconds,
+        ),
+    )
+    return FastApplication(ProxyHeaders(guard, trusted=services.auth.trusted_proxies), fast)
 
 
 def create_app(services: Services) -> FastAPI:

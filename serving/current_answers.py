@@ -13,7 +13,6 @@ from serving.predictor.service import Predicted, forecast_by_arm
 from serving.prepared_answers import Answered, PreparedAnswers
 from serving.publication_reader import Published
 from serving.schemas import publication_fields
-from serving.served_probabilities import ServedProbability
 
 
 class CurrentAnswers:
@@ -58,5 +57,5 @@ def _answer(key_result_id: str, active: LoadedVersion, state: ServingState, snap
     prediction = of_key_result(key_result_id, forecast, assigned, snapshot.publication.publication_id)
     found = Published(snapshot.publication, Predicted(active, [prediction]))
     body = response_of(found.value, publication_fields(found)).model_dump_json().encode()
-    served = ServedProbability(assigned.version.name, assigned.version.role, forecast.output["probability"])
-    return Answered(body, prediction.prediction_id, served_event(prediction), served)
+    labels = assigned.version.name, assigned.version.role
+    return Answered(body, prediction.prediction_id, served_event(prediction), labels, forecast.output["probability"])

@@ -1,156 +1,178 @@
-"""Answer POST /predict by key result ids from memory, in front of the documented route.
+"""Answer usual POST /predict from memory (`FastProtocol`), in front of the documented route.
 
-Only the usual request is answered here: a caller whose credential was verified recently, a JSON body with
-`key_result_ids` only, and forecasts that are prepared. Everything else, errors included, goes to the documented route
-(serving/predictor/routes.py) unchanged. tests/serving/test_fast_predict.py holds both together.
+Only the usual request is answered here: a caller whose credential was verified recently, within its rate limit, and a
+JSON body with `key_result_ids` whose forecasts are prepared, or one row of `features` (serving/fast_features.py).
+Everything else, errors included, goes through RequestGuard to the documented route (serving/predictor/routes.py).
+tests/serving/test_fast_predict.py holds both together.
 """
 
-import os
 import time
-from collections.abc import Callable
-from typing import Annotated
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Annotated, NamedTuple, Protocol, TypeVar
 
 import msgspec
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lakehouse.logs import get_logger
-from serving.auth.roles import Right
+from serving.access_log import RequestLine, Write
+from serving.auth.roles import Identity, Right
+from serving.bulk_histogram import BulkHistogram
 from serving.errors import NotPersisted
-from serving.limits.rate_limits import Recognise
+from serving.event_ids import EventIds
+from serving.fast_features import AskedFeatures
+from serving.fast_protocol import Head, Header
+from serving.limits.rate_limiter import Decision
+from serving.limits.response_headers import rate_limit_fields
 from serving.prediction_log import PredictionLog, attributes_text
 from serving.prediction_log.event_template import id_text
-from serving.prepared_answers import END, PreparedAnswers
-from serving.request_context import RequestIds, attributes_of
-from serving.request_guard import IDS
-from serving.served_probabilities import ServedProbabilities
+from serving.prepared_answers import END, PreparedAnswer, PreparedAnswers
+from serving.request_context import IdSource, RequestIds, attributes_of
+from serving.request_guard import Observe
+from serving.security_headers import add_security_headers
+
+T = TypeVar("T")
 
 PATH = "/predict"
 JSON = b"application/json"
 FIELD = b'"key_result_ids"'
-RANDOM_BYTES = 16_384
+# Requests with one of these headers are not usual.
+UNUSUAL = frozenset({b"content-encoding", b"transfer-encoding"})
+_FIXED = b"".join(b"%b: %b\r\n" % header for header in add_security_headers([(b"content-type", JSON)]))
 
 
-class Request(msgspec.Struct, forbid_unknown_fields=True):
+class Answerer(Protocol[T]):
+    """Answers one kind of body. Neither method may block."""
+
+    def read(self, body: bytes) -> T | None:
+        """Return what the body asks for, or None if the documented route should answer."""
+        ...
+
+    def answer(self, asked: T, ids: RequestIds) -> bytes | None:
+        """Record the predictions and return the response's body, or None if the documented route should answer."""
+        ...
+
+
+class FastPredict:
+    """Answers usual requests like RequestGuard and the documented route do."""
+
+    def __init__(  # noqa: PLR0913 -- what it answers with
+        self,
+        *,
+        hosts: frozenset[bytes],
+        recognise: Callable[[str], Identity | None],
+        decide: Callable[[bytes], Decision | None],
+        observe: Observe,
+        log: Write,
+        by_id: "Answerer[Asked]",
+        by_features: "Answerer[AskedFeatures]",
+    ) -> None:
+        """`recognise` knows verified Authorization headers, and `decide` their callers' limits. Neither may block."""
+        self._hosts = hosts
+        self._recognise = recognise
+        self._decide = decide
+        self._observe = observe
+        self._log = log
+        self._by_id = by_id
+        self._by_features = by_features
+        self._ids = IdSource()
+
+    def read_head(self, headers: Sequence[Header]) -> Head | None:
+        """Return what is needed of the headers, or None if they are not usual."""
+        found = dict(headers)
+        authorization, host = found.get(b"authorization"), found.get(b"host", b"")
+        if authorization is None or found.get(b"content-type") != JSON or len(found) < len(headers):
+            return None
+        if not UNUSUAL.isdisjoint(found) or not (host.rpartition(b":")[0] in self._hosts or host in self._hosts):
+            return None
+        return Head(
+            authorization, authorization.decode("latin-1"), found.get(b"x-request-id"), found.get(b"traceparent")
+        )
+
+    def answer(self, head: Head, body: bytes) -> tuple[bytes, bytes] | None:
+        """Return the header lines and the body of the response, or None if the application should answer."""
+        try:
+            if FIELD in body:
+                return self._answer(head, body, self._by_id)
+            return self._answer(head, body, self._by_features)
+        except NotPersisted:
+            return None
+        except Exception as error:  # the application can do without this layer
+            get_logger(__name__).error(
+                "a request is answered by the documented route", error=str(error), exc_info=error
+            )
+            return None
+
+    def _answer(self, head: Head, body: bytes, by: Answerer[T]) -> tuple[bytes, bytes] | None:
+        started = time.perf_counter()
+        identity = self._recognise(head.credential)
+        if identity is None or identity.organisation_id is not None or not identity.may(Right.PREDICT):
+            return None  # an organisation's account sees only its own
+        asked = by.read(body)
+        decision = None if asked is None else self._decide(head.authorization)
+        if asked is None or decision is None or not decision.is_allowed:
+            return None
+        ids = self._ids.ids_of(head.request_id, head.traceparent)
+        content = by.answer(asked, ids)
+        if content is None:
+            return None
+        (_, policy), (_, limit) = rate_limit_fields(decision)
+        lines = b"%bcontent-length: %d\r\nratelimit-policy: %b\r\nratelimit: %b\r\nx-request-id: %b\r\n\r\n" % (
+            _FIXED, len(content), policy, limit, ids.request_id.encode(),
+        )  # fmt: skip
+        took_s = time.perf_counter() - started
+        self._observe("POST", PATH, 200, took_s)
+        traceparent = msgspec.UNSET if ids.traceparent is None else ids.traceparent
+        took_ms = round(took_s * 1000, 3)
+        self._log(RequestLine(datetime.now(UTC), "POST", PATH, 200, took_ms, ids.request_id, traceparent))
+        return lines, content
+
+
+class _ByIdBody(msgspec.Struct, forbid_unknown_fields=True):
     """The usual body. The documented route explains every other one."""
 
     key_result_ids: Annotated[list[str], msgspec.Meta(min_length=1, max_length=1_000)]
 
 
-class FastPredict:
-    """ASGI layer around the application."""
+class Asked(NamedTuple):
+    """Prepared answers, and the JSON of the response before its predictions."""
+
+    head: bytes
+    prepared: list[PreparedAnswer]
+
+
+class ById:
+    """Answers requests by key result ids with prepared answers."""
 
     def __init__(
-        self,
-        app: ASGIApp,
-        *,
-        recognise: Recognise,
-        answers: Callable[[], PreparedAnswers | None],
-        log: PredictionLog,
-        probabilities: ServedProbabilities,
+        self, answers: Callable[[], PreparedAnswers | None], log: PredictionLog, probabilities: BulkHistogram
     ) -> None:
-        """`recognise` knows verified credentials, and `answers` returns the current ones. Neither blocks."""
-        self._app = app
-        self._recognise = recognise
         self._answers = answers
         self._log = log
         self._probabilities = probabilities
-        self._decode = msgspec.json.Decoder(Request).decode
+        self._decode = msgspec.json.Decoder(_ByIdBody).decode
         self._new_id = EventIds().next
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a usual request, and pass on any other."""
-        if scope["type"] != "http" or scope["path"] != PATH or not self._is_usual(scope):
-            await self._app(scope, receive, send)
-            return
-        message = await receive()
-        body = None if message.get("more_body", False) else self._answer(message.get("body", b""), scope[IDS])
-        if body is None:
-            await self._app(scope, _Replayed(message, receive), send)
-            return
-        scope["route"] = _Route
-        headers = [(b"content-length", str(len(body)).encode()), (b"content-type", JSON)]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
-
-    def _is_usual(self, scope: Scope) -> bool:
-        """Return whether the method, the headers and the caller are those of a usual request."""
-        if scope["method"] != "POST" or scope["query_string"]:
-            return False
-        authorization = content_type = None
-        for name, value in scope["headers"]:
-            if name == b"authorization":
-                if authorization is not None:
-                    return False
-                authorization = value
-            elif name == b"content-type":
-                if content_type is not None:
-                    return False
-                content_type = value
-        if authorization is None or content_type != JSON:
-            return False
-        identity = self._recognise(authorization, None)
-        if identity is None or identity.organisation_id is not None:  # an organisation's account sees only its own
-            return False
-        return identity.may(Right.PREDICT)
-
-    def _answer(self, body: bytes, request: RequestIds) -> bytes | None:
-        """Record the predictions and return the response's body, or None if the documented route should answer."""
+    def read(self, body: bytes) -> "Asked | None":
+        """Return the prepared answers, or None if one is missing."""
         answers = self._answers()
         if answers is None or body.count(FIELD) != 1:  # a repeated field is an error that msgspec does not see
             return None
         try:
             prepared = answers.of(self._decode(body).key_result_ids)
-            if prepared is None:
-                return None
-            served = [(each, self._new_id()) for each in prepared]
-            self._log.append_from_templates(
-                [(each.event, id_) for each, id_ in served], attributes_text(attributes_of(request))
-            )
-        except (msgspec.DecodeError, UnicodeDecodeError, NotPersisted):
+        except (msgspec.DecodeError, UnicodeDecodeError):
             return None
-        except Exception as error:  # the documented route can do without this layer
-            get_logger(__name__).error(
-                "a request is answered by the documented route", error=str(error), exc_info=error
-            )
-            return None
-        self._probabilities.add([each.served for each in prepared])
+        return None if prepared is None else Asked(answers.head, prepared)
+
+    def answer(self, asked: "Asked", ids: RequestIds) -> bytes:
+        """Record the predictions and return the response's body.
+
+        Raises:
+            NotPersisted: the predictions could not be recorded.
+        """
+        served = [(each, self._new_id()) for each in asked.prepared]
+        uses = [(each.event, id_) for each, id_ in served]
+        self._log.append_from_templates(uses, attributes_text(attributes_of(ids)))
+        for each in asked.prepared:
+            self._probabilities.observe(each.labels, each.probability)
         items = [each.before + id_text(id_) + each.after for each, id_ in served]
-        return answers.head + b",".join(items) + END
-
-
-class EventIds:
-    """Makes UUIDv7 of 16 bytes (RFC 9562), with random bytes fetched in bulk."""
-
-    def __init__(self) -> None:
-        self._random = b""
-        self._at = 0
-
-    def next(self) -> bytes:
-        """Return a new id for now."""
-        at = self._at
-        if at + 10 > len(self._random):
-            self._random, at = os.urandom(RANDOM_BYTES), 0
-        self._at = at + 10
-        rest = int.from_bytes(self._random[at : at + 10], "big")
-        value = (time.time_ns() // 1_000_000) << 80 | rest & ~(0xF << 76 | 0x3 << 62) | 0x7 << 76 | 0x2 << 62
-        return value.to_bytes(16, "big")
-
-
-class _Route:
-    """What RequestGuard reads from the scope of a request that a route has answered."""
-
-    path = PATH
-
-
-class _Replayed:
-    """The `receive` of a request whose first message has been read."""
-
-    __slots__ = ("_message", "_receive")
-
-    def __init__(self, message: Message, receive: Receive) -> None:
-        self._message: Message | None = message
-        self._receive = receive
-
-    async def __call__(self) -> Message:
-        message, self._message = self._message, None
-        return await self._receive() if message is None else message
+        return asked.head + b",".join(items) + END

@@ -16,7 +16,7 @@ from serving.metrics_folder import FOLDER_VARIABLE
 REGISTRY = CollectorRegistry()
 
 REQUEST_BOUNDS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
-_MODEL_SECONDS = (0.00001, 0.00005, 0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0)
+MODEL_BOUNDS_S = (0.00001, 0.00005, 0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0)
 PROBABILITY_BOUNDS = tuple(number / 10 for number in range(1, 11))
 
 
@@ -38,9 +38,9 @@ REQUEST_SECONDS = CountedHistogram(
 REFUSALS = Counter(
     "okr_http_refusals", "Requests or connections refused by a limit, by reason.", ("reason",), registry=REGISTRY
 )
-MODEL_SECONDS = Histogram(
+MODEL_SECONDS = CountedHistogram(
     "okr_model_duration_seconds", "Time that a model takes for one batch of rows.",
-    ("model",), buckets=_MODEL_SECONDS, registry=REGISTRY,
+    ("model",), buckets=MODEL_BOUNDS_S, registry=REGISTRY,
 )  # fmt: skip
 MODEL_ROWS = Counter("okr_model_rows", "Rows that a model has scored.", ("model",), registry=REGISTRY)
 # For drift: the distribution of served probabilities. A distribution that moves is the first sign of changed features.

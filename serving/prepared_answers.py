@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from ingestion.contract_validation import EncodedEvent
+from serving.bulk_histogram import Labels
 from serving.prediction_log import EventTemplate, template_of
-from serving.served_probabilities import ServedProbability
 
 LIST = b'"predictions":['
 END = b"]}"
@@ -22,7 +22,8 @@ class Answered(NamedTuple):
     body: bytes
     prediction_id: str
     event: EncodedEvent
-    served: ServedProbability
+    labels: Labels
+    probability: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,8 @@ class PreparedAnswer:
     before: bytes
     after: bytes
     event: EventTemplate
-    served: ServedProbability
+    labels: Labels
+    probability: float
 
 
 class PreparedAnswers:
@@ -66,4 +68,5 @@ class PreparedAnswers:
         head, found, rest = answered.body.partition(LIST)
         before, _, after = rest.removesuffix(END).partition(answered.prediction_id.encode())
         self.head = head + found
-        return PreparedAnswer(before, after, template_of(answered.event, answered.prediction_id), answered.served)
+        template = template_of(answered.event, answered.prediction_id)
+        return PreparedAnswer(before, after, template, answered.labels, answered.probability)

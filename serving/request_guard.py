@@ -53,9 +53,8 @@ class RequestGuard:
         self._decide = decide
         self._observe = observe
         self._log = log
-        self._hosts = {
-            name.encode() for name in ("127.0.0.1", "localhost", "[::1]", urlsplit(api_url).hostname) if name
-        }
+        names = ("127.0.0.1", "localhost", "[::1]", urlsplit(api_url).hostname)
+        self.hosts = frozenset(name.encode() for name in names if name)
         self._ids = IdSource()
         self._free_bytes = bodies_bytes
         self._slow_bodies: Deadlines[asyncio.Task[None]] = Deadlines(body_limit_s, lambda task: task.cancel())
@@ -120,7 +119,7 @@ class RequestGuard:
         """Return why the request is refused before its body is read, or None."""
         host = headers.get(b"host", b"")
         is_probe = scope["path"] in PROBES
-        if host not in self._hosts and host.rpartition(b":")[0] not in self._hosts and not is_probe:
+        if host not in self.hosts and host.rpartition(b":")[0] not in self.hosts and not is_probe:
             return _unknown_host()
         if (
             len(headers.get(b"authorization", b"")) > MAX_AUTHORIZATION_BYTES

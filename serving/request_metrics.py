@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from serving import metrics
-from serving.served_probabilities import ServedProbabilities
+from serving.bulk_histogram import BulkHistogram
 
 # Each bound is at most 5 % above the previous one, so a percentile is at most 5 % too high. They cover 0.1 ms to four
 # minutes and include Prometheus' bounds.
@@ -70,7 +70,9 @@ class RequestMetrics:
     """Counts requests since the start of this worker. It is thread-safe."""
 
     def __init__(self) -> None:
-        self.probabilities = ServedProbabilities()
+        self.probabilities = BulkHistogram(metrics.SERVED_PROBABILITY, metrics.PROBABILITY_BOUNDS)
+        self.model_seconds = BulkHistogram(metrics.MODEL_SECONDS, metrics.MODEL_BOUNDS_S)
+        """The probabilities and model calls of the fast path."""
         self._by_key: dict[Key, Durations] = {}
         self._exported: Mapping[Key, Durations] = {}
         self._counting = threading.Lock()
@@ -93,6 +95,8 @@ class RequestMetrics:
     def export(self) -> None:
         """Add what was counted since the previous call to Prometheus' histograms."""
         self.probabilities.export()
+        for labels, calls in self.model_seconds.export().items():
+            metrics.MODEL_ROWS.labels(*labels).inc(calls)
         with self._exporting:
             now = self.copy()
             for key, durations in since(self._exported, now).items():

@@ -12,7 +12,7 @@ from uvicorn.supervisors import Multiprocess
 from lakehouse.errors import RetryableError
 from lakehouse.logs import library_logging
 from lakehouse.settings import Settings
-from serving.limits.slow_clients import LimitedProtocol
+from serving.fast_protocol import FastProtocol
 from serving.prediction_log.shipper import Shipper
 
 HOST = "127.0.0.1"  # loopback only; behind nginx in production
@@ -33,7 +33,7 @@ def run(settings: Settings, workers: int) -> None:
         host=HOST,
         port=int(settings.require("api_port")),
         workers=workers,
-        http=LimitedProtocol,
+        http=FastProtocol,
         loop="uvloop",
         access_log=False,  # request_guard logs the route of each request instead of its path
         server_header=False,

@@ -83,6 +83,13 @@ class RateLimits:
             caller = self._remember(credential, authorization, cookie) or self._keep(credential, caller)
         return self.limiter.take(caller.key, self.plans.of(caller.plan))
 
+    def decide_recognised(self, authorization: bytes) -> Decision | None:
+        """Spend a token of a caller that `decide` has recognised within the last minute; return None for any other."""
+        caller = self._callers.get(authorization)
+        if caller is None or caller.until < time.monotonic():
+            return None
+        return self.limiter.take(caller.key, self.plans.of(caller.plan))
+
     def _remember(self, credential: bytes, authorization: bytes | None, cookie: bytes | None) -> _Caller | None:
         identity = self._recognise(authorization, cookie)
         if identity is None:

@@ -89,16 +89,28 @@ class LimitedProtocol(DrainingProtocol):
 
     def on_headers_complete(self) -> None:
         """Start the request."""
+        self.end_headers()
+        super().on_headers_complete()
+
+    def end_headers(self) -> None:
+        """Stop the limits of headers."""
         self._is_in_headers = False
         self._waits_since = None
         self._header_bytes = 0
-        super().on_headers_complete()
+
+    def await_headers(self) -> None:
+        """Start the limits of the next request's headers."""
+        self._waits_since = self.loop.time()
 
     def on_response_complete(self) -> None:
         """Wait for the next request."""
         super().on_response_complete()
         if self.cycle.response_complete:  # otherwise a pipelined request has just started
-            self._waits_since = self.loop.time()
+            self.await_headers()
+
+    def waits_for_headers_s(self) -> float | None:
+        """Return for how long the connection has waited for headers, or None during a request."""
+        return None if self._waits_since is None else self.loop.time() - self._waits_since
 
     def send_400_response(self, msg: str) -> None:
         """Refuse a request that is not HTTP."""
@@ -124,8 +136,3 @@ class LimitedProtocol(DrainingProtocol):
         cls._is_watching = bool(connections)
         if cls._is_watching:
             loop.call_later(cls.limits.headers_s / 10, cls._watch, loop, connections)
-
-
-def limited(limits: ConnectionLimits) -> type[LimitedProtocol]:
-    """Return a protocol class with other limits."""
-    return type("OtherLimits", (LimitedProtocol,), {"limits": limits})

@@ -53,6 +53,16 @@ class LoadedVersion:
         with metrics.MODEL_SECONDS.labels(self.name).time():
             return self.trained.scorer.score(rows)
 
+    def score_valid(self, rows: Sequence[Mapping[str, Any]], *, explains: bool) -> list[Scored]:
+        """Score rows that fit the input schema, without reasons and contributions if not `explains`."""
+        score_one = self.trained.score_one
+        if score_one is None:
+            scored = self.score(rows)
+            return scored if explains else [Scored(each.output, margin=each.margin) for each in scored]
+        metrics.MODEL_ROWS.labels(self.name).inc(len(rows))
+        with metrics.MODEL_SECONDS.labels(self.name).time():
+            return [score_one(row, explains) for row in rows]
+
 
 def rule_of(model: ServedModel) -> LoadedVersion | None:
     """Return the model's rule, or None if it has none."""

@@ -37,6 +37,9 @@ class Scorer(Protocol):
         ...
 
 
+ScoreOne = Callable[[Mapping[str, Any], bool], Scored]  # a row, and whether reasons and contributions are wanted
+
+
 @dataclass(frozen=True)
 class Trained:
     """A loaded version: its batch function, and what is known about its training data (None for rules)."""
@@ -48,6 +51,8 @@ class Trained:
     """The time at which the last of its training outcomes became known."""
     reference: ReferenceDistribution | None = None
     """The distribution of its training data, with which the current key results are compared."""
+    score_one: ScoreOne | None = None
+    """Scores a row that fits the input schema faster than `scorer`, with an equal result. Optional."""
 
 
 @dataclass(frozen=True)

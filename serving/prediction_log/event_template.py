@@ -1,6 +1,8 @@
-"""Templates of events. Events of one key result, model and publication differ only in id, time and request.
+"""Events that differ only in a few places, which are filled in later, so that they need little space in the log.
 
-Control characters mark the places of these in a template. They cannot occur in JSON, which escapes them.
+Those of one key result, model and publication differ only in id, time and request. Those of predictions for named
+features by one version also differ in output and reasons. The control characters that mark the places cannot occur in
+JSON, which escapes them.
 """
 
 from collections.abc import Mapping
@@ -13,12 +15,12 @@ import msgspec
 from ingestion.contract_validation import EncodedEvent
 from lakehouse.errors import PermanentError
 
-ID, TIME, ATTRIBUTES = b"\x00", b"\x01", b"\x02"
+ID, TIME, ATTRIBUTES, OUTPUT, REASONS = b"\x00", b"\x01", b"\x02", b"\x03", b"\x04"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EventTemplate:
-    """An event with the markers ID, TIME and ATTRIBUTES in `value`. `key` is its Kafka key."""
+    """An event with markers in `value`. `key` is its Kafka key, or the marker ID if the event's id is its subject."""
 
     key: bytes
     value: bytes
@@ -30,6 +32,14 @@ class EventTemplate:
         """
         value = self.value.replace(ID, id_text(event_id)).replace(TIME, _time_text(event_id))
         return value.replace(ATTRIBUTES, attributes)
+
+    def event_that_says(self, event_id: bytes, output: bytes, reasons: bytes, attributes: bytes) -> bytes:
+        """Return the event's JSON with an output and reasons, which are JSON."""
+        return self.event(event_id, attributes).replace(OUTPUT, output).replace(REASONS, reasons)
+
+    def key_of(self, event_id: bytes) -> bytes:
+        """Return the Kafka key of an event."""
+        return id_text(event_id) if self.key == ID else self.key
 
 
 def template_of(event: EncodedEvent, prediction_id: str) -> EventTemplate:
@@ -45,10 +55,32 @@ def template_of(event: EncodedEvent, prediction_id: str) -> EventTemplate:
         (f'"prediction_id":"{prediction_id}"', b'"prediction_id":"%b"' % ID),
         (f'"time":"{envelope["time"]}"', b'"time":"%b"%b' % (TIME, ATTRIBUTES)),
     ):
-        if value.count(old.encode()) != 1:
-            raise PermanentError(f"Expected {old} once in an event of a served prediction.")
-        value = value.replace(old.encode(), new)
+        value = _replaced(value, old.encode(), new)
     return EventTemplate(event.key, value)
+
+
+def template_of_features(event: EncodedEvent, prediction_id: str, output: bytes, reasons: bytes) -> EventTemplate:
+    """Return the template of the events of predictions for named features, of which `event` is one.
+
+    Raises:
+        PermanentError: the event does not have each of these values exactly once.
+    """
+    template = template_of(event, prediction_id)
+    value = template.value
+    for old, new in (
+        (b'"subject":"%b"' % prediction_id.encode(), b'"subject":"%b"' % ID),
+        (b'"subject_id":"%b"' % prediction_id.encode(), b'"subject_id":"%b"' % ID),
+        (b'"output":%b' % output, b'"output":%b' % OUTPUT),
+        (b'"reasons":%b' % reasons, b'"reasons":%b' % REASONS),
+    ):
+        value = _replaced(value, old, new)
+    return EventTemplate(ID, value)
+
+
+def _replaced(value: bytes, old: bytes, new: bytes) -> bytes:
+    if value.count(old) != 1:
+        raise PermanentError(f"Expected {old.decode()} once in an event of a served prediction.")
+    return value.replace(old, new)
 
 
 def id_text(event_id: bytes) -> bytes:

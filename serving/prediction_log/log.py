@@ -12,7 +12,7 @@ import shutil
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,7 @@ from lakehouse.logs import get_logger
 from lakehouse.settings import Settings
 from serving.errors import NotPersisted
 from serving.prediction_log.event_template import EventTemplate
-from serving.prediction_log.segment_file import SUFFIX, event_frame, uses_frame
+from serving.prediction_log.segment_file import SUFFIX, event_frame, says_frame, uses_frame
 from serving.prediction_log.segment_writer import SegmentWriter
 from serving.prediction_log.shipper_mark import seconds_behind
 
@@ -107,17 +107,22 @@ class PredictionLog:
         Raises:
             NotPersisted: nothing was written; the log says why.
         """
-        with self._appending:
-            try:
-                writer = self._writer or self._open()
-                data = _uses(writer, uses, attributes)
-                if not writer.has_space(len(data)):
-                    writer = self._open()
-                    data = _uses(writer, uses, attributes)
-                self._append(writer, data)
-            except OSError as error:
-                raise self._not_persisted(len(uses), error) from error
-            self.counts["posted"] += len(uses)
+        self._append_framed(lambda writer: _uses(writer, uses, attributes), len(uses))
+
+    def append_said(
+        self, template: EventTemplate, event_id: bytes, *, output: bytes, reasons: bytes, attributes: bytes
+    ) -> None:
+        """Append one prediction whose output and reasons are its own, by a template (`template_of_features`).
+
+        Raises:
+            NotPersisted: nothing was written; the log says why.
+        """
+
+        def frame(writer: SegmentWriter) -> bytes:
+            definition = writer.define(template)
+            return definition + says_frame(writer.numbers[template], event_id, output, reasons, attributes)
+
+        self._append_framed(frame, 1)
 
     def append(self, events: Sequence[EncodedEvent]) -> None:
         """Append all of these complete events, or none.
@@ -140,6 +145,20 @@ class PredictionLog:
             except OSError as error:
                 raise self._not_persisted(len(events), error) from error
             self.counts["posted"] += len(events)
+
+    def _append_framed(self, frame: Callable[[SegmentWriter], bytes], predictions: int) -> None:
+        """Append frames, which may differ from segment to segment."""
+        with self._appending:
+            try:
+                writer = self._writer or self._open()
+                data = frame(writer)
+                if not writer.has_space(len(data)):
+                    writer = self._open()
+                    data = frame(writer)
+                self._append(writer, data)
+            except OSError as error:
+                raise self._not_persisted(predictions, error) from error
+            self.counts["posted"] += predictions
 
     def _append(self, writer: SegmentWriter, data: bytes) -> None:
         if not writer.has_space(len(data)):

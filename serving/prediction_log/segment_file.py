@@ -23,7 +23,10 @@ _TEMPLATE = struct.Struct("<IH")  # the template's number in this segment, and t
 _LENGTH = struct.Struct("<H")  # of a key, or of the extension attributes of a request's events
 _USE = struct.Struct("<I16s")  # the template's number, and the event's id
 
-DEFINES, USES, EVENT = b"T", b"P", b"E"
+_SAYS = struct.Struct("<I16sHH")  # a use, and the lengths of the extension attributes and of the output
+
+DEFINES, USES, SAYS, EVENT = b"T", b"P", b"S", b"E"
+LARGEST_OUTPUT_BYTES = 65_535
 
 
 def template_frame(number: int, template: EventTemplate) -> bytes:
@@ -35,6 +38,12 @@ def uses_frame(uses: list[tuple[int, bytes]], attributes: bytes) -> bytes:
     """Return the frame of one request's predictions, as pairs of a template's number and an event's id."""
     pairs = b"".join([_USE.pack(number, event_id) for number, event_id in uses])
     return _frame(USES + _LENGTH.pack(len(attributes)) + attributes + pairs)
+
+
+def says_frame(number: int, event_id: bytes, output: bytes, reasons: bytes, attributes: bytes) -> bytes:
+    """Return the frame of one prediction whose output and reasons are its own."""
+    head = _SAYS.pack(number, event_id, len(attributes), len(output))
+    return _frame(b"".join((SAYS, head, attributes, output, reasons)))
 
 
 def event_frame(key: bytes, value: bytes) -> bytes:
@@ -76,6 +85,8 @@ class FrameDecoder:
             except KeyError as error:
                 raise PermanentError(f"A segment of the prediction log uses the undefined template {error}.") from error
             return [KeyedMessage(template.key, template.event(event_id, attributes)) for template, event_id in found]
+        if kind == SAYS:
+            return [self._said(rest)]
         if kind == DEFINES:
             number, length = _TEMPLATE.unpack_from(rest)
             key_end = _TEMPLATE.size + length
@@ -85,6 +96,17 @@ class FrameDecoder:
             key_end = _LENGTH.size + _LENGTH.unpack_from(rest)[0]
             return [KeyedMessage(rest[_LENGTH.size : key_end], rest[key_end:])]
         raise PermanentError(f"A segment of the prediction log has a frame of the unknown kind {kind!r}.")
+
+    def _said(self, rest: bytes) -> KeyedMessage:
+        number, event_id, attributes_length, output_length = _SAYS.unpack_from(rest)
+        output_at = _SAYS.size + attributes_length
+        reasons_at = output_at + output_length
+        attributes, output = rest[_SAYS.size : output_at], rest[output_at:reasons_at]
+        template = self.templates.get(number)
+        if template is None:
+            raise PermanentError(f"A segment of the prediction log uses the undefined template {number}.")
+        value = template.event_that_says(event_id, output, rest[reasons_at:], attributes)
+        return KeyedMessage(template.key_of(event_id), value)
 
 
 def _frame(payload: bytes) -> bytes:

@@ -23,9 +23,17 @@ class FeatureScorer:
         self._log = get_logger(__name__)
 
     def score(
-        self, rows: Sequence[Mapping[str, Any]], model: ServedModel, state: ServingState, arm: Assigned | None
+        self,
+        rows: Sequence[Mapping[str, Any]],
+        model: ServedModel,
+        state: ServingState,
+        arm: Assigned | None,
+        *,
+        explains: bool = True,
     ) -> tuple[list[Scored], Assigned]:
         """Return a result per row, and the version that has predicted.
+
+        Without `explains`, the results have no reasons and contributions.
 
         Raises:
             NotServing: no version can predict.
@@ -35,12 +43,12 @@ class FeatureScorer:
         for assigned in versions:
             if assigned is not None:
                 try:
-                    return self.score_by(assigned, rows), assigned
+                    return self.score_by(assigned, rows, explains=explains), assigned
                 except PermanentError as error:
                     self._log.error("a version cannot score a request", version=assigned.version.key, error=str(error))
         raise NotServing(f"No version of {model.name} can predict. {state.problem or 'The log says why.'}")
 
-    def score_by(self, assigned: Assigned, rows: Sequence[Mapping[str, Any]]) -> list[Scored]:
+    def score_by(self, assigned: Assigned, rows: Sequence[Mapping[str, Any]], *, explains: bool = True) -> list[Scored]:
         """Score rows with one version, and count the call if it belongs to an arm.
 
         Raises:
@@ -48,7 +56,7 @@ class FeatureScorer:
         """
         started, is_failed = time.perf_counter(), True
         try:
-            scored = _scored(assigned.version, rows)
+            scored = _scored(assigned.version, rows, explains=explains)
             is_failed = False
         finally:
             if assigned.experiment is not None and assigned.arm is not None:
@@ -57,9 +65,9 @@ class FeatureScorer:
         return scored
 
 
-def _scored(version: LoadedVersion, rows: Sequence[Mapping[str, Any]]) -> list[Scored]:
+def _scored(version: LoadedVersion, rows: Sequence[Mapping[str, Any]], *, explains: bool) -> list[Scored]:
     try:
-        scored = version.score(rows)
+        scored = version.score_valid(rows, explains=explains)
     except PermanentError:
         raise
     except Exception as error:  # a model may raise anything

@@ -1,9 +1,11 @@
 """Predictions, which are served outputs of a model with an id, and the events that record them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
+
+import msgspec
 
 from ingestion.contract_validation import EncodedEvent, encode
 from lakehouse.contracts.prediction import KEY_RESULT, REQUEST, ModelPredictionServed, ModelPredictionShadowed
@@ -65,6 +67,44 @@ def served_event(prediction: Prediction) -> EncodedEvent:
     """
     data = ModelPredictionServed(**_fields(prediction))
     return encode(data, at=datetime.now(UTC), source=SOURCE, attributes=event_attributes())
+
+
+def served_events(predictions: Sequence[Prediction]) -> list[EncodedEvent]:
+    """Return the events that record predictions served now, for named features, by one version.
+
+    Raises:
+        ContractViolation: a field is out of bounds.
+    """
+    if not predictions:
+        return []
+    first = served_event(predictions[0])
+    form, attributes = EventForm(first), event_attributes()
+    others = [form.event(each, attributes) for each in predictions[1:]]
+    return [first, *others]
+
+
+class EventForm:
+    """The form of the events of predictions for named features by one version.
+
+    They differ only in ids, time, output and reasons. The output is checked against the model's schema, so only the
+    first event is validated against its contract, which takes 40 us.
+    """
+
+    def __init__(self, first: EncodedEvent) -> None:
+        self._topic = first.topic
+        self._envelope: dict[str, Any] = msgspec.json.decode(first.value)
+        self._data = self._envelope.pop("data")
+        for name in event_attributes():
+            self._envelope.pop(name, None)
+
+    def event(self, said: Prediction, attributes: Mapping[str, str]) -> EncodedEvent:
+        """Return the event of a prediction that is served now."""
+        subject = said.prediction_id
+        ids = {"prediction_id": subject, "subject_id": subject}
+        data = {**self._data, **ids, "output": said.output, "reasons": said.reasons}
+        now = {"id": uuid7(), "subject": subject, "time": datetime.now(UTC)}
+        value = msgspec.json.encode({**self._envelope, **now, **attributes, "data": data})
+        return EncodedEvent(self._topic, subject.encode(), value)
 
 
 def shadowed_event(prediction: Prediction, served: Prediction, attributes: Mapping[str, str]) -> EncodedEvent:

@@ -25,10 +25,16 @@ class PredictBody(Body):
         Annotated[list[FeatureRow], Field(min_length=1, max_length=MAX_ROWS)] | Annotated[FeatureRow, Field()] | None
     ) = Field(None, description="One row of named features, or a list of rows.")
 
+    reasons: bool = Field(
+        True, description="Whether to compute reasons and contributions; false is faster. Only for `features`."
+    )
+
     @model_validator(mode="after")
     def _one_of_both(self) -> "PredictBody":
         if (self.key_result_ids is None) == (self.features is None):
             raise ValueError('expected either "key_result_ids" or "features"')
+        if self.key_result_ids is not None and not self.reasons:
+            raise ValueError('"reasons": false is only for "features"; forecasts of key results have their reasons')
         return self
 
     @property

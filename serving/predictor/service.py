@@ -5,11 +5,12 @@ on HTTP.
 """
 
 import threading
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+from ingestion.contract_validation import EncodedEvent
 from lakehouse.errors import ContractViolation
 from lakehouse.logs import get_logger
 from serving import metrics
@@ -24,7 +25,7 @@ from serving.prediction_log import PredictionLog
 from serving.predictor.feature_scoring import FeatureScorer
 from serving.predictor.forecast_tables import ForecastTables, Snapshot, score_rows
 from serving.predictor.key_result_answers import Answer, CachedForecast, KeyResultCycle, NoForecast, no_forecast
-from serving.predictor.prediction import Prediction, of_features, of_key_result, served_event
+from serving.predictor.prediction import Prediction, of_features, of_key_result, served_event, served_events
 from serving.predictor.shadow_predictions import ShadowPredictions
 from serving.publication_reader import Published, Warehouse
 
@@ -103,13 +104,20 @@ class Predictor:
             prediction = of_key_result(key_result_id, forecast, assigned, publication.publication_id)
             answers.append(prediction)
             self._shadows.of_key_result(prediction, state, units, snapshot)
-        self._record([answer for answer in answers if isinstance(answer, Prediction)])
+        self._record([answer for answer in answers if isinstance(answer, Prediction)], _validated_events)
         return Published(publication, Predicted(active, answers))
 
     def predict_features(
-        self, rows: Sequence[Mapping[str, Any]], *, model_name: str = DEFAULT_MODEL, account: str | None = None
+        self,
+        rows: Sequence[Mapping[str, Any]],
+        *,
+        model_name: str = DEFAULT_MODEL,
+        account: str | None = None,
+        explains: bool = True,
     ) -> Predicted:
         """Predict from named features, one row or many, in the order of the rows.
+
+        Without `explains`, the predictions have no reasons and contributions.
 
         Raises:
             NotFound: there is no such model.
@@ -121,9 +129,9 @@ class Predictor:
         valid = validated_rows(rows, model.input)
         state = self._runtime.state(model_name)
         units: UnitIds = {"account": account}
-        scored, assigned = self._scorer.score(valid, model, state, assigned_arm(state, units))
+        scored, assigned = self._scorer.score(valid, model, state, assigned_arm(state, units), explains=explains)
         predictions = [of_features(each, assigned) for each in scored]
-        self._record(predictions)
+        self._record(predictions, served_events)
         self._shadows.of_features(predictions, valid, state, units)
         return Predicted(assigned.version, list[Prediction | NoForecast](predictions))
 
@@ -195,7 +203,9 @@ class Predictor:
             active = rule
         return active, snapshot
 
-    def _record(self, served: Sequence[Prediction]) -> None:
+    def _record(
+        self, served: Sequence[Prediction], events: Callable[[Sequence[Prediction]], list[EncodedEvent]]
+    ) -> None:
         """Record the predictions as events. Unrecorded predictions are not served, because they could not be evaluated.
 
         An exception is a prediction that violates its contract, which is a bug: it is served and only logged.
@@ -204,7 +214,7 @@ class Predictor:
             NotPersisted: the predictions could not be recorded.
         """
         try:
-            self._log.append([served_event(prediction) for prediction in served])
+            self._log.append(events(served))
         except ContractViolation as error:
             get_logger(__name__).error("served predictions break their contract", reason=error.reason, error=str(error))
         except NotPersisted as error:
@@ -213,6 +223,10 @@ class Predictor:
             if isinstance(probability := prediction.output.get("probability"), float):
                 version = prediction.by.version
                 metrics.SERVED_PROBABILITY.labels(version.name, version.role).observe(probability)
+
+
+def _validated_events(served: Sequence[Prediction]) -> list[EncodedEvent]:
+    return [served_event(prediction) for prediction in served]
 
 
 def forecast_by_arm(

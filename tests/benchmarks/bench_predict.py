@@ -1,159 +1,144 @@
-"""POST /predict by key result id, compared with a bare ASGI echo on uvicorn in the same run: the ratio of the rates.
+"""POST /predict, compared with a bare ASGI echo on uvicorn in the same run: the ratio of the rates.
 
 The server is pinned to one core and wrk to the other. Each figure is the median of ROUNDS runs that alternate between
-the two servers.
+the servers. CPU time per request includes the supervisor, which sends the events.
 """
 
 import json
 import os
 import statistics
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
-import psutil
-import psycopg
 import pytest
 
-from infra.local.ports import choose
 from lakehouse.settings import Settings
-from tests.benchmarks.wrk import Load, pinned, post_script, run_wrk
-from tests.polling import until
+from ml import model_registry
+from ml.golden_rows import ROWS
+from tests.benchmarks.figures import report
+from tests.benchmarks.served_api import *  # noqa: F403 -- the fixtures
+from tests.benchmarks.served_api import HEADER, ROUNDS, SECONDS, Contender, Target, compare, echo, median, row_of
+from tests.benchmarks.wrk import post_script, run_wrk
 from tests.serving.conftest import *  # noqa: F403 -- the published organisation
-from tests.serving.worker_processes import Served, okr_serve
 
-ROUNDS = int(os.environ.get("OKR_BENCH_ROUNDS", "5"))
-SECONDS = int(os.environ.get("OKR_BENCH_SECONDS", "5"))
+pytestmark = pytest.mark.timeout(3_600)
+
 MEMORY_REQUESTS = int(os.environ.get("OKR_BENCH_MEMORY_REQUESTS", "1000000"))
-MIN_RATIO = 0.55
+MIN_RATIO_BY_ID = 0.55
+MIN_RATIO_BY_FEATURES = 0.45
+MIN_RATIO_WITH_REASONS = 0.15
+MIN_RATIO_OF_BATCH = 0.7
 MOST_P99_MS = 5.0
 MOST_ONE_P50_MS = 0.2
 MOST_GROWTH_MB = 16
-
-ECHO = """
-import asyncio, sys, uvicorn
-
-async def app(scope, receive, send):
-    if scope["type"] != "http":
-        return
-    body = (await receive()).get("body", b"")
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
-
-uvicorn.run(app, port=int(sys.argv[1]), loop="uvloop", http="httptools", access_log=False, lifespan="off",
-            log_level="warning", server_header=False)
-"""
+BATCH = 1_000
 
 
-@contextmanager
-def echo() -> Iterator[tuple[psutil.Process, str]]:
-    """Run the bare echo."""
-    port = choose(set())
-    process = subprocess.Popen(pinned([sys.executable, "-c", ECHO, str(port)]))
-    url = f"http://127.0.0.1:{port}/predict"
-    try:
-        until(lambda: _is_listening(url), "the echo answers")
-        yield psutil.Process(process.pid), url
-    finally:
-        process.terminate()
-        process.wait(10)
+def bodies_by_id(ids: list[str]) -> list[bytes]:
+    """Return a request for each key result."""
+    return [json.dumps({"key_result_ids": [each]}).encode() for each in ids]
 
 
-def _is_listening(url: str) -> bool:
-    try:
-        return httpx.post(url, content=b"x").status_code == 200
-    except httpx.HTTPError:
-        return False
-
-
-@pytest.fixture(scope="module")
-def served(
-    published: Settings, redis_server: Settings, kafka: Settings, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Served]:
-    """One worker on the server's core, with a plan that does not limit it."""
-    with psycopg.connect(published.require("dsn_owner")) as connection:
-        connection.execute("UPDATE serving.rate_plan SET requests_per_second = 1000000, burst = 1000000")
-    folder = tmp_path_factory.mktemp("serve")
-    settings = published.model_copy(update={"log_json": True, "prediction_log_bytes": 2**30})
-    with okr_serve(settings, folder, "--workers", "1", prefix=pinned([])) as served:
-        yield served
-
-
-@pytest.fixture(scope="module")
-def usual(served: Served, published: Settings) -> tuple[str, dict[str, str], list[bytes]]:
-    """The address, the headers and the bodies of usual requests, one key result each."""
-    base = f"http://127.0.0.1:{served.port}"
-    password = published.require("app_password")
-    answer = until(lambda: _token(base, password), "the accounts are created")
-    headers = {"Authorization": f"Bearer {answer}", "Content-Type": "application/json"}
-    listed = httpx.get(f"{base}/v1/key-results?limit=1000", headers=headers).json()["key_results"]
-    ids = [each["key_result_id"] for each in listed]
-    predictions = httpx.post(f"{base}/predict", headers=headers, json={"key_result_ids": ids}, timeout=60).json()
-    usual = [one["key_result_id"] for one in predictions["predictions"] if one["status"] == "forecast"]
-    time.sleep(3)  # the forecasts are prepared in the background
-    return f"{base}/predict", headers, [json.dumps({"key_result_ids": [each]}).encode() for each in usual]
-
-
-def _token(base: str, password: str) -> str | None:
-    answer = httpx.post(f"{base}/auth/token", data={"username": "app", "password": password}, timeout=30)
-    return answer.json()["access_token"] if answer.status_code == 200 else None
+def bodies_by_features(**options: Any) -> list[bytes]:
+    """Return a request for each golden row with check-ins."""
+    return [json.dumps({"features": dict(row), **options}).encode() for row in ROWS if row["check_ins"]]
 
 
 def test_predictions_by_id_reach_most_of_the_rate_of_a_bare_echo(
-    served: Served, usual: tuple[str, dict[str, str], list[bytes]], tmp_path: Path
+    target: Target, key_result_ids: list[str], tmp_path: Path
 ) -> None:
-    url, headers, bodies = usual
-    script = post_script(tmp_path / "post.lua", bodies, headers)
-    ours: list[Load] = []
-    bare: list[Load] = []
+    url, server, bodies = f"{target.url}/predict", target.supervisor, bodies_by_id(key_result_ids)
+    script = post_script(tmp_path / "post.lua", bodies, target.headers)
     with echo() as (echo_process, echo_url):
-        for server, address, runs in ((served.supervisor, url, ours), (echo_process, echo_url, bare)):
-            run_wrk(address, script, server, seconds=2)  # warm up
-            runs.clear()
-        for _ in range(ROUNDS):
-            bare.append(run_wrk(echo_url, script, echo_process, seconds=SECONDS))
-            ours.append(run_wrk(url, script, served.supervisor, seconds=SECONDS))
-    assert all(each.errors == 0 for each in ours)
-    one = [run_wrk(url, script, served.supervisor, connections=1, seconds=SECONDS) for _ in range(ROUNDS)]
-    rate, limit = median(ours, "rate"), median(bare, "rate")
-    pause_ms = 64 / (0.7 * rate) * 1000
-    paced = post_script(tmp_path / "paced.lua", bodies, headers, delay_ms=pause_ms)
-    most = [run_wrk(url, paced, served.supervisor, seconds=SECONDS) for _ in range(ROUNDS)]
-    print(
-        f"\nload average {os.getloadavg()[0]:.1f}\n"
-        f"echo      {limit:8,.0f}/s {median(bare, 'cpu_us'):6.1f} us CPU\n"
-        f"/predict  {rate:8,.0f}/s {median(ours, 'cpu_us'):6.1f} us CPU, p50 {median(ours, 'p50_ms'):.2f} ms, "
-        f"p99 {median(ours, 'p99_ms'):.2f} ms: ratio {rate / limit:.3f} (by CPU "
-        f"{median(bare, 'cpu_us') / median(ours, 'cpu_us'):.3f})\n"
-        f"one connection p50 {median(one, 'p50_ms'):.3f} ms, p99 {median(one, 'p99_ms'):.3f} ms\n"
-        f"at {median(most, 'rate') / rate:.0%} of the rate: p50 {median(most, 'p50_ms'):.2f} ms, "
-        f"p99 {median(most, 'p99_ms'):.2f} ms"
+        loads = compare(Contender("echo", echo_process, echo_url, script), Contender("by id", server, url, script))
+    ours, bare = loads["by id"], loads["echo"]
+    one = [run_wrk(url, script, server, connections=1, seconds=SECONDS) for _ in range(ROUNDS)]
+    rate = median(ours, "rate")
+    paced = post_script(tmp_path / "paced.lua", bodies, target.headers, delay_ms=64 / (0.7 * rate) * 1000)
+    most = [run_wrk(url, paced, server, seconds=SECONDS) for _ in range(ROUNDS)]
+    report(
+        "POST /predict by key result id",
+        HEADER,
+        [
+            row_of("bare echo", bare, bare),
+            row_of("by id, 64 connections", ours, bare),
+            row_of("by id, 1 connection", one, bare),
+            row_of(f"by id at {median(most, 'rate') / rate:.0%} of the rate", most, bare),
+        ],
+        f"Targets: rate ratio {MIN_RATIO_BY_ID}, p50 of one connection {MOST_ONE_P50_MS} ms, p99 at 70 % "
+        f"{MOST_P99_MS:g} ms.",
     )
-    assert rate / limit >= MIN_RATIO
+    assert rate / median(bare, "rate") >= MIN_RATIO_BY_ID
     assert median(one, "p50_ms") < MOST_ONE_P50_MS
     assert median(most, "p99_ms") < MOST_P99_MS
 
 
-def test_memory_is_flat_over_many_requests(
-    served: Served, usual: tuple[str, dict[str, str], list[bytes]], tmp_path: Path
-) -> None:
-    url, headers, bodies = usual
-    script = post_script(tmp_path / "post.lua", bodies, headers)
-    run_wrk(url, script, served.supervisor, seconds=5)
-    processes = [served.supervisor, *served.workers()]
+def test_predictions_by_features_reach_a_share_of_the_rate_of_a_bare_echo(target: Target, tmp_path: Path) -> None:
+    url, server = f"{target.url}/predict", target.supervisor
+    short = post_script(tmp_path / "short.lua", bodies_by_features(reasons=False), target.headers)
+    long = post_script(tmp_path / "long.lua", bodies_by_features(), target.headers)
+    with echo() as (echo_process, echo_url):
+        loads = compare(
+            Contender("echo", echo_process, echo_url, short),
+            Contender("without reasons", server, url, short),
+            Contender("with reasons", server, url, long),
+        )
+    bare = loads["echo"]
+    report(
+        "POST /predict by one row of features",
+        HEADER,
+        [row_of("bare echo" if name == "echo" else name, each, bare) for name, each in loads.items()],
+        f"Targets: rate ratio {MIN_RATIO_BY_FEATURES} without and {MIN_RATIO_WITH_REASONS} with reasons.",
+    )
+    assert median(loads["without reasons"], "rate") / median(bare, "rate") >= MIN_RATIO_BY_FEATURES
+    assert median(loads["with reasons"], "rate") / median(bare, "rate") >= MIN_RATIO_WITH_REASONS
+
+
+def test_a_batch_of_features_takes_little_more_than_the_model(target: Target, published: Settings) -> None:
+    model = model_registry.load(published, "champion")
+    rows = [{**dict(ROWS[at % len(ROWS)]), "elapsed_ratio": at / BATCH} for at in range(BATCH)]
+    body = json.dumps({"features": rows}).encode()
+    model.forecast(rows)
+    alone, served = [], []
+    with httpx.Client(headers=target.headers, timeout=60) as client:
+        for _ in range(2 * ROUNDS):
+            started = time.perf_counter()
+            model.forecast(rows)
+            alone.append(time.perf_counter() - started)
+            started = time.perf_counter()
+            assert client.post(f"{target.url}/predict", content=body).status_code == 200
+            served.append(time.perf_counter() - started)
+    in_process_ms, request_ms = statistics.median(alone) * 1000, statistics.median(served) * 1000
+    report(
+        f"{BATCH:,} rows of features in one request",
+        ("", "ms", "ratio"),
+        [
+            ["the model in this process", f"{in_process_ms:.1f}", "1.00"],
+            ["POST /predict", f"{request_ms:.1f}", f"{in_process_ms / request_ms:.2f}"],
+        ],
+        f"Target: ratio {MIN_RATIO_OF_BATCH}.",
+    )
+    assert in_process_ms / request_ms >= MIN_RATIO_OF_BATCH
+
+
+def test_memory_is_flat_over_many_requests(target: Target, key_result_ids: list[str], tmp_path: Path) -> None:
+    url, server = f"{target.url}/predict", target.supervisor
+    script = post_script(tmp_path / "post.lua", bodies_by_id(key_result_ids), target.headers)
+    run_wrk(url, script, server, seconds=5)
+    processes = [server, *target.served.workers()]
     before, sent = [each.memory_info().rss for each in processes], 0.0
     while sent < MEMORY_REQUESTS:
-        sent += run_wrk(url, script, served.supervisor, seconds=10).rate * 10
+        sent += run_wrk(url, script, server, seconds=10).rate * 10
     grown = [(each.memory_info().rss - start) / 1e6 for each, start in zip(processes, before, strict=True)]
-    print(f"\nafter {sent:,.0f} requests: supervisor {grown[0]:+.1f} MB, worker {grown[1]:+.1f} MB")
+    report(
+        "Memory",
+        ("", "MB before", "MB more after"),
+        [
+            [name, f"{start / 1e6:.0f}", f"{more:+.1f}"]
+            for name, start, more in zip(("supervisor", "worker"), before, grown, strict=False)
+        ],
+        f"After {sent:,.0f} requests by id. Target: at most {MOST_GROWTH_MB} MB.",
+    )
     assert max(grown) < MOST_GROWTH_MB
-
-
-def median(loads: list[Load], name: str) -> float:
-    """Return the median of one figure."""
-    return statistics.median(getattr(each, name) for each in loads)

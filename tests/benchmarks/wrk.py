@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 
-SERVER_CORE, CLIENT_CORE = "0", "1"
+SERVER_CORE, CLIENT_CORE, BOTH_CORES = "0", "1", "0,1"
 UNITS_MS = {"us": 0.001, "ms": 1.0, "s": 1000.0}
 
 
@@ -28,11 +28,19 @@ def pinned(command: list[str], core: str = SERVER_CORE) -> list[str]:
     return ["taskset", "-c", core, *command]
 
 
-def run_wrk(url: str, script: Path, server: psutil.Process, *, connections: int = 64, seconds: int = 5) -> Load:
+def run_wrk(
+    url: str,
+    script: Path,
+    server: psutil.Process,
+    *,
+    connections: int = 64,
+    seconds: int = 5,
+    cores: str = CLIENT_CORE,
+) -> Load:
     """Send requests as fast as the connections allow, or as the script's `delay` says."""
     before = cpu_seconds(server)
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-s", str(script), url]
-    done = subprocess.run(pinned(command, CLIENT_CORE), capture_output=True, text=True, check=True)
+    done = subprocess.run(pinned(command, cores), capture_output=True, text=True, check=True)
     spent = cpu_seconds(server) - before
     requests = int(found(r"(\d+) requests in", done.stdout))
     bad = sum(
@@ -64,6 +72,19 @@ def milliseconds(text: str) -> float:
     match = re.fullmatch(r"([\d.]+)(us|ms|s)", text)
     assert match is not None, text
     return float(match.group(1)) * UNITS_MS[match.group(2)]
+
+
+def get_script(file: Path, paths: list[str], headers: dict[str, str]) -> Path:
+    """Write a script that gets the paths in turn."""
+    lines = [
+        *(f"wrk.headers[{json.dumps(name)}] = {json.dumps(value)}" for name, value in headers.items()),
+        f"local paths = {{{', '.join(map(json.dumps, paths))}}}",
+        "local requests, at = {}, 0",
+        'init = function() for i, path in ipairs(paths) do requests[i] = wrk.format("GET", path) end end',
+        "request = function() at = at % #requests + 1; return requests[at] end",
+    ]
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return file
 
 
 def post_script(file: Path, bodies: list[bytes], headers: dict[str, str], delay_ms: float = 0.0) -> Path:

@@ -13,7 +13,8 @@ import uvicorn
 from infra.local.ports import choose
 from lakehouse.settings import Settings
 from serving.app import create_asgi_app
-from serving.limits.slow_clients import ConnectionLimits, limited
+from serving.fast_protocol import limited
+from serving.limits.slow_clients import ConnectionLimits
 from serving.services import Services, build_services
 from tests.background_logs import LOGGING_CONFIG
 

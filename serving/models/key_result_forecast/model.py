@@ -11,9 +11,11 @@ from lakehouse.errors import PermanentError
 from ml import model_registry
 from ml.feature_mart import read_current
 from ml.forecast_model import ForecastModel, load_model
-from ml.forecaster_protocol import Forecaster
+from ml.forecaster_protocol import Forecast, Forecaster
+from ml.golden_rows import read_golden_rows
 from ml.pacing_rule import PacingRule
 from ml.reference_distribution import read_reference
+from ml.row_forecast import RowForecaster, row_forecaster
 from ml.score_interval import INTERVAL_LEVEL
 from serving.models.key_result_forecast.schemas import KeyResultFeatures, KeyResultOutput
 from serving.models.served_model import Rule, Scored, ServedModel, Trained
@@ -30,20 +32,23 @@ class ForecastScorer:
         """Return one forecast per feature row."""
         if not rows:
             return []
-        return [
-            Scored(
-                {
-                    "probability": forecast.probability,
-                    "low": forecast.low,
-                    "high": forecast.high,
-                    "level": INTERVAL_LEVEL,
-                },
-                forecast.reasons,
-                forecast.contributions,
-                forecast.margin,
-            )
-            for forecast in self.forecaster.forecast(rows)
-        ]
+        return [_scored(one) for one in self.forecaster.forecast(rows)]
+
+
+@dataclass(frozen=True)
+class RowScorer:
+    """The function for single rows, with compiled trees."""
+
+    forecaster: RowForecaster
+
+    def score(self, row: Mapping[str, Any], explains: bool) -> Scored:
+        """Return the forecast of one feature row."""
+        return _scored(self.forecaster.forecast(row, explains=explains))
+
+
+def _scored(one: Forecast) -> Scored:
+    output = {"probability": one.probability, "low": one.low, "high": one.high, "level": INTERVAL_LEVEL}
+    return Scored(output, one.reasons, one.contributions, one.margin)
 
 
 def load(folder: Path, tags: Mapping[str, str]) -> Trained:
@@ -58,8 +63,15 @@ def load(folder: Path, tags: Mapping[str, str]) -> Trained:
         raise PermanentError(
             f"The files in {folder} changed after they were registered. Train again: `okr forecast train`."
         )
-    trained_until = date.fromisoformat(model.trained_until)
-    return Trained(ForecastScorer(model), trained_until, _known_until(model), read_reference(folder))
+    golden_rows = [row for row, _ in read_golden_rows(folder)[1]]
+    single = row_forecaster(model, golden_rows)
+    return Trained(
+        ForecastScorer(model),
+        date.fromisoformat(model.trained_until),
+        _known_until(model),
+        read_reference(folder),
+        score_one=None if single is None else RowScorer(single).score,
+    )
 
 
 def _known_until(model: ForecastModel) -> datetime:

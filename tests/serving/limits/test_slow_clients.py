@@ -16,9 +16,10 @@ from starlette.types import Receive, Scope, Send
 
 from infra.local.ports import choose
 from serving.access_log import RequestLine
+from serving.fast_protocol import limited
 from serving.limits.rate_limiter import Decision
 from serving.limits.rate_plan import SEEDED
-from serving.limits.slow_clients import ConnectionLimits, limited
+from serving.limits.slow_clients import ConnectionLimits
 from serving.request_guard import RequestGuard
 from tests.background_logs import LOGGING_CONFIG
 

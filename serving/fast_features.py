@@ -1,0 +1,163 @@
+"""Answer POST /predict with one row of named features by the version's function for single rows.
+
+The documented route answers the first request of each version. Its response and its event are then the templates of
+all others, which differ only in their ids, times and what the model says.
+"""
+
+import time
+from contextvars import Context
+from typing import Any, NamedTuple
+
+import msgspec
+
+from serving.bulk_histogram import BulkHistogram
+from serving.event_ids import EventIds
+from serving.experiments.arms import Assigned
+from serving.models.catalog import DEFAULT_MODEL
+from serving.models.features import check_output
+from serving.models.loaded_version import LoadedVersion
+from serving.models.runtime import ModelRuntime
+from serving.models.served_model import Scored, ScoreOne
+from serving.models.serving_state import ServingState
+from serving.prediction_log import EventTemplate, PredictionLog, attributes_text, template_of_features
+from serving.prediction_log.event_template import id_text
+from serving.prediction_log.segment_file import LARGEST_OUTPUT_BYTES
+from serving.predictor.prediction import of_features, served_event
+from serving.predictor.responses import TOP_LEVEL_FIELDS, response_of
+from serving.predictor.routes import NO_PUBLICATION
+from serving.predictor.service import Predicted
+from serving.prepared_answers import END, LIST
+from serving.request_context import RequestIds, attributes_of
+
+
+class FastVersion:
+    """A version that scores single rows, and how its requests, responses and events look."""
+
+    def __init__(self, version: LoadedVersion, score: ScoreOne) -> None:
+        self.version = version
+        self.score = score
+        row, names = _exact_row(version.model.input)
+        fields: list[Any] = [("features", row), ("reasons", bool | msgspec.UnsetType, msgspec.UNSET)]
+        body = msgspec.defstruct("FastBody", fields, forbid_unknown_fields=True)
+        self.decode = msgspec.json.Decoder(body).decode
+        self.quotes = 2 * (len(names) + 1)
+        self._has_others = not TOP_LEVEL_FIELDS.issuperset(version.model.output.__struct_fields__)
+        self._head = b""
+        self._item: dict[str, Any] = {}
+        self.template: EventTemplate
+
+    def response(self, scored: Scored, prediction_id: str) -> bytes:
+        """Return the body of the response."""
+        if not self._head:
+            Context().run(self._learn, scored)  # without the ids of the current request
+        lifted, others = scored.output, None
+        if self._has_others:
+            lifted = {name: value for name, value in scored.output.items() if name in TOP_LEVEL_FIELDS}
+            others = {name: value for name, value in scored.output.items() if name not in TOP_LEVEL_FIELDS}
+        item = {
+            **self._item,
+            **lifted,
+            "prediction_id": prediction_id,
+            "output": others or None,
+            "reasons": scored.reasons,
+            "contributions": scored.contributions or None,
+            "margin": scored.margin,
+        }
+        return b"%b%b%b" % (self._head, msgspec.json.encode(item), END)
+
+    def _learn(self, scored: Scored) -> None:
+        """Make the templates from what the documented route would answer and record.
+
+        Raises:
+            ContractViolation: the output breaks the contract of the event.
+        """
+        prediction = of_features(scored, Assigned(self.version))
+        event = served_event(prediction)
+        output, reasons = msgspec.json.encode(scored.output), msgspec.json.encode(scored.reasons)
+        self.template = template_of_features(event, prediction.prediction_id, output, reasons)
+        response = response_of(Predicted(self.version, [prediction]), NO_PUBLICATION)
+        self._item = response.model_dump(mode="json")["predictions"][0]
+        head, found, _ = response.model_dump_json().encode().partition(LIST)
+        self._head = head + found
+
+
+class AskedFeatures(NamedTuple):
+    """A valid row, and whether reasons are wanted."""
+
+    by: FastVersion
+    row: msgspec.Struct
+    explains: bool
+
+
+class ByFeatures:
+    """Answers requests with one row of features of the default model."""
+
+    def __init__(
+        self, runtime: ModelRuntime, log: PredictionLog, *, probabilities: BulkHistogram, model_seconds: BulkHistogram
+    ) -> None:
+        self._runtime = runtime
+        self._log = log
+        self._probabilities = probabilities
+        self._model_seconds = model_seconds
+        self._new_id = EventIds().next
+        self._state: ServingState | None = None
+        self._by: FastVersion | None = None
+
+    def read(self, body: bytes) -> AskedFeatures | None:
+        """Return the row, or None if the documented route should answer."""
+        state = self._runtime.current(DEFAULT_MODEL)
+        if state is not self._state:
+            self._state, self._by = state, _fast_version(state)
+        if (by := self._by) is None:
+            return None
+        try:
+            asked: Any = by.decode(body)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return None
+        has_reasons = asked.reasons is not msgspec.UNSET
+        if body.count(b'"') != by.quotes + 2 * has_reasons:  # a name is repeated, which msgspec does not see
+            return None
+        return AskedFeatures(by, asked.features, asked.reasons is not False)
+
+    def answer(self, asked: AskedFeatures, ids: RequestIds) -> bytes | None:
+        """Score the row, record the prediction and return the response's body.
+
+        Raises:
+            NotPersisted: the prediction could not be recorded.
+        """
+        by, started = asked.by, time.perf_counter()
+        scored = by.score(msgspec.structs.asdict(asked.row), asked.explains)
+        if check_output(scored.output, by.version.model.output):
+            return None
+        self._model_seconds.observe((by.version.name,), time.perf_counter() - started)
+        event_id = self._new_id()
+        body = by.response(scored, id_text(event_id).decode())
+        output = msgspec.json.encode(scored.output)
+        if len(output) > LARGEST_OUTPUT_BYTES:
+            return None
+        self._log.append_said(
+            by.template,
+            event_id,
+            output=output,
+            reasons=msgspec.json.encode(scored.reasons),
+            attributes=attributes_text(attributes_of(ids)),
+        )
+        if isinstance(probability := scored.output.get("probability"), float):
+            self._probabilities.observe((by.version.name, by.version.role), probability)
+        return body
+
+
+def _fast_version(state: ServingState) -> FastVersion | None:
+    active, experiment = state.active, state.experiment
+    if active is None or active.trained.score_one is None:
+        return None
+    if experiment is not None and experiment.unit == "account":  # the arm differs from caller to caller
+        return None
+    return FastVersion(active, active.trained.score_one)
+
+
+def _exact_row(schema: type[msgspec.Struct]) -> tuple[type[msgspec.Struct], list[str]]:
+    """Return the input schema with all features required and no others, and their names."""
+    names = [each.name for each in msgspec.structs.fields(schema)]
+    fields = [(each.name, each.type) for each in msgspec.structs.fields(schema)]
+    return msgspec.defstruct("ExactRow", fields, forbid_unknown_fields=True, kw_only=True, frozen=True), names

@@ -1,0 +1,49 @@
+"""Tables of measured figures: printed, and written into docs/serving.md between markers by `make bench-serving`.
+
+`python -m tests.benchmarks.figures FIGURES PAGE` writes the tables that the benchmarks have stored in the file FIGURES.
+"""
+
+import json
+import os
+import re
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+FILE_VARIABLE = "OKR_BENCH_FIGURES"
+NAME = "bench"
+BLOCK = "<!-- {name}: written by make bench-serving -->\n{text}\n<!-- /{name} -->"
+
+
+def report(title: str, header: Sequence[str], rows: Sequence[Sequence[str]], note: str = "") -> None:
+    """Print a table, and store it if the variable OKR_BENCH_FIGURES names a file."""
+    load = f"Load average of the machine: {os.getloadavg()[0]:.1f}."
+    text = f"**{title}**\n\n{table(header, rows)}\n\n{f'{note} {load}'.strip()}"
+    print(f"\n{text}")
+    if file := os.environ.get(FILE_VARIABLE):
+        with Path(file).open("a", encoding="utf-8") as figures:
+            figures.write(json.dumps({"title": title, "text": text}) + "\n")
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table in Markdown, with numbers right-aligned."""
+    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def write_page(figures: Path, page: Path) -> None:
+    """Replace the block of the page by the stored tables. A table that was measured again replaces the earlier one."""
+    stored = [json.loads(line) for line in figures.read_text(encoding="utf-8").splitlines()]
+    tables = {each["title"]: each["text"] for each in stored}
+    text = page.read_text(encoding="utf-8")
+    pattern = re.compile(rf"<!-- {NAME}:.*?<!-- /{NAME} -->", re.DOTALL)
+    if not pattern.search(text):
+        sys.exit(f"{page} has no block {NAME}.")
+    measured = f"Measured on {datetime.now(UTC):%Y-%m-%d} with {os.cpu_count()} cores."
+    block = BLOCK.format(name=NAME, text="\n\n".join([measured, *tables.values()]))
+    page.write_text(pattern.sub(lambda _: block, text), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write_page(Path(sys.argv[1]), Path(sys.argv[2]))
