@@ -35,8 +35,8 @@ T = TypeVar("T")
 PATH = "/predict"
 JSON = b"application/json"
 FIELD = b'"key_result_ids"'
-# Requests with one of these headers are not usual.
-UNUSUAL = frozenset({b"content-encoding", b"transfer-encoding"})
+# Requests with one of these headers are not usual: RequestGuard checks them.
+UNUSUAL = frozenset({b"content-encoding", b"cookie", b"transfer-encoding"})
 _FIXED = b"".join(b"%b: %b\r\n" % header for header in add_security_headers([(b"content-type", JSON)]))
 
 

@@ -18,10 +18,10 @@ Header = tuple[bytes, bytes]
 URL = b"/predict"
 HEAD_END = b"\r\n\r\n"
 STATUS_LINE = b"HTTP/1.1 200 OK\r\n"
-HOLD_S = 0.05
-HOLD_BYTES = 65_536
+HOLD_S = 0.05  # for how long a request waits here for the rest of its body
+HOLD_BYTES = 65_536  # what uvicorn itself reads before the application does
 MOST_HEADS = 1_000
-LARGEST_HEAD_BYTES = 4_096
+LARGEST_HEAD_BYTES = 4_096  # with the token of an account of the whole installation, a head has 700 bytes
 
 
 class Head(NamedTuple):
