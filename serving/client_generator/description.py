@@ -95,14 +95,15 @@ def _operations(content: Schema) -> Iterator[Operation]:
             if method in item:
                 tag, _, name = item[method]["operationId"].partition("-")
                 group = MERGED.get(item[method]["tags"][0], tag)
-                yield Operation(group, _short(name, group), method.upper(), path, item[method])
+                yield Operation(group, _short(name, group, item[method]), method.upper(), path, item[method])
 
 
-def _short(name: str, group: str) -> str:
+def _short(name: str, group: str, content: Schema) -> str:
     """Return the name of a method without repeating its group: admin.experiments.list, admin.experiments.get(name)."""
     if not group.startswith("admin_"):
         return name
     noun = group.removeprefix("admin_")
-    if name == noun:
+    is_list = noun.endswith("s") or any(each["name"] == "cursor" for each in content.get("parameters", ()))
+    if name == noun and is_list:
         return "list"
-    return "get" if name == noun.removesuffix("s") else name
+    return "get" if name in {noun, noun.removesuffix("s")} else name

@@ -1,6 +1,7 @@
 """The code of the operations: a function that returns a `Call` for each, and the classes that have the methods."""
 
-from serving.client_generator.annotations import argument_type, class_name, documentation, optional, response_type
+from serving.client_generator.annotations import class_name, documentation, response_type
+from serving.client_generator.arguments import Arguments
 from serving.client_generator.description import REF, Description, Operation, Schema, with_enumerations
 from serving.client_generator.model_code import HEADER, docstring
 
@@ -18,7 +19,6 @@ from okr_client.methods import (
 )
 """
 PAGING = {"cursor", "fields", "format"}  # the parameters that the methods of a list set
-IDEMPOTENCY_KEY = "Idempotency-Key"
 EVENT_STREAM = "text/event-stream"
 
 
@@ -56,47 +56,23 @@ def groups_code(groups: list[str]) -> str:
 
 
 def _definition(operation: Operation, description: Description) -> list[str]:
-    rows = _rows(operation, description)
-    everything = with_enumerations(operation.parameters, description.schemas)
-    parameters = [each for each in everything if not (rows and each["name"] in PAGING)]
-    in_path = [each for each in parameters if each["in"] == "path"]
-    by_place: dict[str, list[str]] = {"path": [], "query": [], "header": [], "body": []}
-    arguments = [f"{python_name(each['name'])}: {argument_type(each['schema'])}" for each in in_path]
-    required, others = [], []
-    for each in parameters:
-        name, python = each["name"], python_name(each["name"])
-        value = f"{python} or new_idempotency_key()" if name == IDEMPOTENCY_KEY else python
-        by_place[each["in"]].append(f'"{name}": {value}')
-        if each["in"] != "path":
-            annotation = argument_type(each["schema"], is_query=True)
-            if each.get("required"):
-                required.append(f"{python}: {annotation.removesuffix(' | None')}")
-            else:
-                others.append(f"{python}: {optional(annotation)} = None")
-    body = _properties(operation.body, description)
-    for name, schema in body.items():
-        if all(name != each["name"] for each in in_path):
-            by_place["body"].append(f'"{name}": {name}')
-            if name in _required(operation.body, description):
-                required.append(f"{name}: {argument_type(schema)}")
-            else:
-                others.append(f"{name}: {optional(argument_type(schema))} = None")
-    named = [*required, *others]
-    signature = ", ".join([*arguments, *(["*"] if named else []), *named])
-    returns = _returns(operation)
-    code = ["", "", f"def _{operation.name}({signature}) -> Call[{returns}]:", *docstring(_about(operation))]
-    pieces = [f'"{operation.method}"', f'"{operation.path}"', returns]
-    for place, option in (("path", "path_values"), ("query", "query"), ("header", "headers")):
-        if by_place[place]:
-            pieces.append(f"{option}={{{', '.join(by_place[place])}}}")
+    is_paged = _rows(operation, description) is not None
+    arguments = Arguments()
+    for parameter in with_enumerations(operation.parameters, description.schemas):
+        if not (is_paged and parameter["name"] in PAGING):
+            arguments.add_parameter(parameter)
     if operation.body:
-        pieces.append(f"body={{{', '.join(by_place['body'])}}}")
-    return [*code, f"    return Call({', '.join(pieces)})"]
-
-
-def python_name(name: str) -> str:
-    """Return the name of a parameter in Python."""
-    return name.lower().replace("-", "_")
+        body = _resolved(operation.body, description)
+        fields = with_enumerations(body.get("properties", {}), description.schemas)
+        arguments.add_fields(fields, body.get("required", []))
+    returns = _returns(operation)
+    pieces = [f'"{operation.method}"', f'"{operation.path}"', returns, *arguments.options()]
+    return [
+        "", "",
+        f"def _{operation.name}({arguments.signature()}) -> Call[{returns}]:",
+        *docstring(_about(operation)),
+        f"    return Call({', '.join(pieces)})",
+    ]  # fmt: skip
 
 
 def _about(operation: Operation) -> str:
@@ -122,7 +98,7 @@ def _rows(operation: Operation, description: Description) -> tuple[str, str] | N
     reference = operation.success["application/json"]["schema"]["$ref"]
     properties = description.schemas[reference.removeprefix(REF)]["properties"]
     arrays = [(name, each["items"]) for name, each in properties.items() if each.get("type") == "array"]
-    if len(arrays) != 1:
+    if len(arrays) != 1 or "$ref" not in arrays[0][1]:
         return None
     return arrays[0][0], class_name(arrays[0][1]["$ref"].removeprefix(REF))
 
@@ -135,15 +111,6 @@ def _returns(operation: Operation) -> str:
         return "bytes"
     schema = content["application/json"].get("schema", {})
     return f"models.{response_type(schema)}" if "$ref" in schema else response_type(schema)
-
-
-def _properties(body: Schema, description: Description) -> dict[str, Schema]:
-    properties: dict[str, Schema] = _resolved(body, description).get("properties", {})
-    return {name: with_enumerations(each, description.schemas) for name, each in properties.items()}
-
-
-def _required(body: Schema, description: Description) -> list[str]:
-    return list(_resolved(body, description).get("required", []))
 
 
 def _resolved(body: Schema, description: Description) -> Schema:

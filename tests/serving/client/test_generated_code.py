@@ -7,7 +7,8 @@ import pytest
 from okr_client import AsyncOkr, Okr
 
 from serving.client_generator import description, files
-from serving.client_generator.operation_code import PAGING, python_name
+from serving.client_generator.arguments import python_name
+from serving.client_generator.operation_code import PAGING
 
 
 @pytest.fixture(scope="module")

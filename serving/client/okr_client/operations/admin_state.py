@@ -10,7 +10,7 @@ from okr_client.methods import (
 )
 
 
-def _list(*, limit: int | None = None) -> Call[models.AdminState]:
+def _get(*, limit: int | None = None) -> Call[models.AdminState]:
     """Return the newest publications and gate results, and the state of the two spools."""
     return Call("GET", "/admin/state", models.AdminState, query={"limit": limit})
 
@@ -18,10 +18,10 @@ def _list(*, limit: int | None = None) -> Call[models.AdminState]:
 class AdminState(Group):
     """The operations of admin state, with blocking calls."""
 
-    list = called(_list)
+    get = called(_get)
 
 
 class AsyncAdminState(AsyncGroup):
     """The operations of admin state, with coroutines."""
 
-    list = called_async(_list)
+    get = called_async(_get)
