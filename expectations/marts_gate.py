@@ -30,6 +30,7 @@ TABLES = (
     ("key_result_daily", "fct_key_result_daily", 0),
     ("okr_scorecard", "mart_okr_scorecard", 0),
     ("team_scorecard", "mart_team_scorecard", 0),
+    ("organisation_scorecard", "mart_organisation_scorecard", 0),
     ("checkin_hygiene", "mart_checkin_hygiene", 0),
     ("user_activity", "fct_user_activity_daily", 0),
     ("host_metric", "fct_system_health_hourly", 0),

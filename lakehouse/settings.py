@@ -50,6 +50,7 @@ class Settings(BaseSettings):
     dsn_loader: SecretStr = SecretStr("")
     dsn_transform: SecretStr = SecretStr("")
     dsn_serving: SecretStr = SecretStr("")
+    dsn_organisation: SecretStr = SecretStr("")
     dsn_analyst: SecretStr = SecretStr("")
 
     airflow_url: str = ""

@@ -40,7 +40,7 @@ def serve(
     settings = load_settings()
     configure_logging(as_json=settings.log_json)
     settings.require_all("admin_password", "lead_password", "app_password", "mlflow_store_uri", "jwt_secret")
-    settings.require_all("dsn_serving", "redis_url", "kafka_bootstrap")
+    settings.require_all("dsn_serving", "dsn_organisation", "redis_url", "kafka_bootstrap")
     prepare_folder(settings.state, int(settings.require("api_port")))
 
     from serving.supervisor import run  # imports prometheus_client

@@ -1,5 +1,6 @@
 """Read the published marts. Each read sees exactly one publication, even while another is being published."""
 
+import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 import psycopg
+from psycopg import sql
 from psycopg.rows import class_row, dict_row
 from psycopg_pool import ConnectionPool, PoolTimeout
 
@@ -25,6 +27,8 @@ CONNECTIONS = 8
 WAIT_S = 5.0
 CHECK_S = 2.0  # a server that is not frozen answers the check of a connection in less than a millisecond
 LIMITS = Limits(statement_s=15, lock_s=5, idle_s=60, grace_s=3)  # together less than the time limit of a request
+SNAPSHOT = sql.SQL("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+ORGANISATION = sql.SQL("SELECT set_config('okr.organisation_id', {}, true)")
 NOTHING_YET = (
     "Nothing has been published yet: the first successful run of okr_etl_dag publishes the marts. "
     "`okr publication current` shows the state."
@@ -73,9 +77,12 @@ class PublishedReader(Reader):
 
 
 class Warehouse:
-    """A connection pool of the role okr_serving. Open it before use, and close it at the end."""
+    """A connection pool of one of the API's roles. Open it before use, and close it at the end.
 
-    def __init__(self, dsn: str) -> None:
+    It opens at least `least` connections.
+    """
+
+    def __init__(self, dsn: str, *, least: int = 1) -> None:
         self._gate = ConnectionGate("PostgreSQL", CONNECTIONS, WAIT_S)
         # Do not prepare statements, because a cached plan may refer to the previous publication.
         unprepared = {"prepare_threshold": None}
@@ -83,7 +90,7 @@ class Warehouse:
             kwargs=session(dsn, "okr-serving", LIMITS) | unprepared,
             connection_class=self._watched(),
             configure=_limit,
-            min_size=1,
+            min_size=least,
             max_size=CONNECTIONS,
             timeout=WAIT_S,
             # The pool's pauses between attempts grow up to minutes. After this time, a caller starts the next attempt.
@@ -92,6 +99,7 @@ class Warehouse:
             check=self._check,
             name="warehouse",
         )
+        self._scope: tuple[sql.Composable, ...] = ()
 
     def _watched(self) -> type[Limited[Any]]:
         """Return a class of connections that reports to the gate if the server cannot be reached."""
@@ -132,6 +140,15 @@ class Warehouse:
         """Close every connection."""
         self._pool.close(timeout=WAIT_S)
 
+    def restricted_to(self, organisation_id: str) -> "Warehouse":
+        """Return a warehouse that shares the connections and names an organisation in each transaction.
+
+        For the role okr_organisation, PostgreSQL then returns only rows of this organisation (ADR 30).
+        """
+        restricted = copy.copy(self)
+        restricted._scope = (ORGANISATION.format(sql.Literal(organisation_id)),)
+        return restricted
+
     @contextmanager
     def connection(self) -> Iterator[Connection]:
         """Yield a connection for one transaction.
@@ -139,9 +156,17 @@ class Warehouse:
         Raises:
             RetryableError: PostgreSQL is unavailable, or all connections are busy for more than WAIT_S seconds.
         """
+        with self._transaction(self._scope) as connection:
+            yield connection
+
+    @contextmanager
+    def _transaction(self, first: Sequence[sql.Composable]) -> Iterator[Connection]:
+        """Yield a connection after running the first statements, in one round trip."""
         try:
             with self._gate.passing(), self._pool.connection() as connection:
                 self._gate.report_success()  # the connection has just been checked
+                if first:
+                    connection.execute(sql.SQL("; ").join(first))
                 yield connection
         except (PoolTimeout, ServerUnresponsive) as error:
             self._gate.report_failure()
@@ -180,8 +205,7 @@ class Warehouse:
             PublishedByOlderRelease: the marts lack a table or column that a statement reads.
             RetryableError: the warehouse is unavailable.
         """
-        with self.connection() as connection:
-            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        with self._transaction((SNAPSHOT, *self._scope)) as connection:
             publication = _publication(connection)
             try:
                 yield PublishedReader(connection, publication)

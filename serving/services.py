@@ -34,11 +34,11 @@ from serving.redis_client import redis_client
 from serving.request_metrics import RequestMetrics
 from serving.single_flight import SingleFlight
 from serving.spool_sender import SpoolSender
+from serving.warehouses import Warehouses
 from serving.web.service import Scorecard
 from serving.writes.event_progress import EventProgress, LandedOffsets
 from serving.writes.references import References
 from serving.writes.service import Writes
-from serving.writes.store import WriteStore
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,7 @@ class Services:
     """The services behind the routes. None of them depends on HTTP."""
 
     settings: Settings
+    warehouses: Warehouses
     warehouse: Warehouse
     write_sender: SpoolSender
     telemetry_sender: SpoolSender
@@ -76,7 +77,7 @@ class Services:
 
     def start(self) -> None:
         """Open connections, start the threads and create the first accounts, later if the warehouse is unavailable."""
-        self.warehouse.open()
+        self.warehouses.open()
         self.write_sender.start()
         self.telemetry_sender.start()
         self.prediction_log.start()
@@ -102,7 +103,7 @@ class Services:
         self.write_sender.stop()
         self.event_progress.close()
         self.admin.dag_runs.close()
-        self.warehouse.close()
+        self.warehouses.close()
 
 
 def build_services(settings: Settings, *, ships_predictions: bool = True) -> Services:
@@ -114,7 +115,8 @@ def build_services(settings: Settings, *, ships_predictions: bool = True) -> Ser
     Raises:
         PermanentError: a setting is missing.
     """
-    warehouse = Warehouse(settings.require("dsn_serving"))
+    warehouses = Warehouses.from_settings(settings)
+    warehouse = warehouses.installation
     client = redis_client(settings.require("redis_url"))
     write_sender = SpoolSender.from_settings(settings)
     telemetry_sender = SpoolSender.from_settings(settings, TELEMETRY)
@@ -123,7 +125,7 @@ def build_services(settings: Settings, *, ships_predictions: bool = True) -> Ser
     prediction = build_prediction(settings, warehouse, client, prediction_log)
     request_metrics = RequestMetrics()
     latency_reporter = LatencyReporter(request_metrics, telemetry_sender)
-    auth = build_auth(settings, warehouse, client)
+    auth = build_auth(settings, warehouses, client)
     recognise = recogniser(auth.authenticator, auth.cookies.session)
     rate_limits = RateLimits(
         RatePlans(warehouse), SharedBuckets(limited_client(settings.require("redis_url"))), recognise,
@@ -138,6 +140,7 @@ def build_services(settings: Settings, *, ships_predictions: bool = True) -> Ser
     )  # fmt: skip
     return Services(
         settings=settings,
+        warehouses=warehouses,
         warehouse=warehouse,
         write_sender=write_sender,
         telemetry_sender=telemetry_sender,
@@ -146,13 +149,13 @@ def build_services(settings: Settings, *, ships_predictions: bool = True) -> Ser
         latency_reporter=latency_reporter,
         prediction=prediction,
         auth=auth,
-        data=Data(warehouse),
-        lists=Lists(warehouse),
-        exports=Exports(Lists(warehouse)),
-        writes=Writes.from_warehouse(warehouse, write_sender),
-        event_progress=EventProgress(WriteStore(warehouse), LandedOffsets(settings)),
+        data=Data(warehouses),
+        lists=Lists(warehouses),
+        exports=Exports(Lists(warehouses)),
+        writes=Writes.from_warehouses(warehouses, write_sender),
+        event_progress=EventProgress(warehouses, LandedOffsets(settings)),
         check_ins=CheckIns(
-            write_sender, RequestStore(warehouse), Lookups(warehouse), References.from_warehouse(warehouse)
+            write_sender, RequestStore(warehouse), Lookups(warehouses), References.from_warehouses(warehouses)
         ),
         live=LiveFigures(client),
         live_stream=LiveStream(LiveFigures(client)),
@@ -164,7 +167,7 @@ def build_services(settings: Settings, *, ships_predictions: bool = True) -> Ser
             prediction=prediction,
             audit=auth.audit,
         ),
-        scorecard=Scorecard(warehouse, prediction.predictor),
+        scorecard=Scorecard(warehouses, prediction.predictor),
         health=health,
         publication_holds=PublicationHolds(warehouse),
         recognise=recognise,

@@ -13,7 +13,7 @@ def missing_to_close(row: Row, now: datetime | None = None) -> str | None:
     """Return what is still needed to close a key result after the end of its cycle, or None if nothing is needed.
 
     `row` is a row of mart_okr_scorecard with status, cycle_end, unit, baseline, target, latest_value and
-    latest_check_in_at. For a past cycle, it also has ended_at and closable_until (serving/data/queries/key_result.sql).
+    latest_check_in_at. For a past cycle, it also has ended_at and closable_until.
     In its current cycle, a key result is closed by a closing check-in with the current time. In a past cycle, it is
     closed by a closing check-in dated in that cycle or, until closable_until (UTC), by the first closing check-in after
     the key result left the cycle.

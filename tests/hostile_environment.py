@@ -49,6 +49,7 @@ def variables(folder: Path) -> dict[str, str]:
         "OKR_LAKE_URI": str(folder / "another" / "lake"), "OKR_KAFKA_BOOTSTRAP": "192.0.2.1:9092",
         "OKR_DSN_SERVING": "postgresql://okr:x@192.0.2.1:1/okr", "OKR_DSN_OWNER": "postgresql://okr:x@192.0.2.1:1/okr",
         "OKR_DSN_LOADER": "postgresql://o:x@192.0.2.1:1/o", "OKR_DSN_TRANSFORM": "postgresql://o:x@192.0.2.1:1/o",
+        "OKR_DSN_ORGANISATION": "postgresql://o:x@192.0.2.1:1/o",
         "OKR_DSN_ANALYST": "postgresql://o:x@192.0.2.1:1/o", "OKR_REDIS_URL": "redis://192.0.2.1:1/0",
         "OKR_REDIS_STATE_URL": "redis://192.0.2.1:1/0",
         "OKR_AIRFLOW_URL": BLACK_HOLE, "OKR_API_URL": BLACK_HOLE, "OKR_API_PORT": "1", "OKR_MLFLOW_URL": BLACK_HOLE,

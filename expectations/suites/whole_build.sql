@@ -26,6 +26,7 @@ FROM (
     UNION ALL SELECT 'fct_system_health_hourly', count(*) FROM fct_system_health_hourly
     UNION ALL SELECT 'fct_user_activity_daily', count(*) FROM fct_user_activity_daily
     UNION ALL SELECT 'mart_okr_scorecard', count(*) FROM mart_okr_scorecard
+    UNION ALL SELECT 'mart_organisation_scorecard', count(*) FROM mart_organisation_scorecard
     UNION ALL SELECT 'mart_team_scorecard', count(*) FROM mart_team_scorecard
     UNION ALL SELECT 'mart_checkin_hygiene', count(*) FROM mart_checkin_hygiene
 ) AS built

@@ -12,18 +12,21 @@ group = typer.Typer(
     no_args_is_help=True, help="Manage analysts' logins: add, remove, list. A login can read only the marts."
 )
 
+Organisation = Annotated[
+    str | None, typer.Option(help="Id of the organisation whose rows the login may read; by default, all rows.")
+]
 LoginName = Annotated[str, typer.Argument(help="Name of the login: lower-case letters, digits, underscores.")]
 
 
 @group.command()
-def add(name: LoginName) -> None:
+def add(name: LoginName, organisation: Organisation = None) -> None:
     """Create a login, or give an existing one a new password. The connection URL with the password is printed once."""
     from infra.analysts.logins import DATABASE
     from infra.analysts.logins import add as add_login
     from infra.local.ports import LOOPBACK
 
     stack, dsn = _stack_and_superuser_dsn()
-    password = add_login(dsn, name)
+    password = add_login(dsn, name, organisation)
     typer.echo(f"postgresql://{name}:{password}@{LOOPBACK}:{stack.port('postgres')}/{DATABASE}")
     typer.echo("This password is not stored and is shown only once. To get a new one, run the command again.", err=True)
 
@@ -40,16 +43,18 @@ def remove(name: LoginName) -> None:
 @group.command("list")
 def list_() -> None:
     """List the logins, their sessions, and the settings that their users changed."""
-    from infra.analysts.logins import logins
+    from infra.analysts.logins import logins, organisations
     from lakehouse.warehouse import connect
 
-    with connect(_stack_and_superuser_dsn()[1], application="okr-analyst") as connection:
+    dsn = _stack_and_superuser_dsn()[1]
+    restricted = organisations(dsn)
+    with connect(dsn, application="okr-analyst") as connection:
         for login in logins(connection):
             since = f"{login.created_at:%Y-%m-%d}" if login.created_at else "unknown"
+            organisation = f"\torganisation={restricted[login.role]}" if login.role in restricted else ""
             changed = f"\tchanged={login.changed}" if login.changed else ""
-            typer.echo(
-                f"{login.role}\tsince={since}\tsessions={login.sessions} of {login.connections}{changed}{_hint(login)}"
-            )
+            sessions = f"sessions={login.sessions} of {login.connections}"
+            typer.echo(f"{login.role}\tsince={since}\t{sessions}{organisation}{changed}{_hint(login)}")
 
 
 def _hint(login: "Login") -> str:

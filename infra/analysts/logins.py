@@ -70,8 +70,11 @@ class Login:
         return self.created_at is not None
 
 
-def add(superuser_dsn: str, role: str) -> str:
+def add(superuser_dsn: str, role: str, organisation_id: str | None = None) -> str:
     """Create a login, or give an existing one a new password; return the password, which is not stored.
+
+    With an organisation, the login reads only its rows. Without one, a new login reads all rows, and an existing login
+    keeps its restriction.
 
     Raises:
         PermanentError: the name is not allowed, or is that of the local stack's own login or of another kind of role.
@@ -88,8 +91,40 @@ def add(superuser_dsn: str, role: str) -> str:
         exists = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,)).fetchone()
         if exists and role not in _names_of_added_logins(connection):
             raise PermanentError(f"{role!r} is already a role of the platform; choose another name for the analyst.")
+        if organisation_id is not None:
+            _restrict(superuser_dsn, role, organisation_id)  # before the login can be used
         set_up(connection, role, password)
     return password
+
+
+def organisations(superuser_dsn: str) -> dict[str, str]:
+    """Return the organisations of the logins that read only the rows of one."""
+    with _warehouse(superuser_dsn) as warehouse:
+        if not _has_restrictions(warehouse):
+            return {}
+        rows = warehouse.execute("SELECT login, organisation_id FROM publishing.analyst_organisation").fetchall()
+    return {str(login): str(organisation_id) for login, organisation_id in rows}
+
+
+def _restrict(superuser_dsn: str, role: str, organisation_id: str) -> None:
+    with _warehouse(superuser_dsn) as warehouse:
+        values = {"login": role, "organisation_id": organisation_id}
+        warehouse.execute(read_sql("infra.analysts", "restrict_login").encode(), values)
+
+
+def _end_restriction(superuser_dsn: str, role: str) -> None:
+    with _warehouse(superuser_dsn) as warehouse:
+        if _has_restrictions(warehouse):
+            warehouse.execute("DELETE FROM publishing.analyst_organisation WHERE login = %s", (role,))
+
+
+def _has_restrictions(warehouse: Connection) -> bool:
+    """Return whether the warehouse has been migrated to revision 0048."""
+    return warehouse.execute("SELECT to_regclass('publishing.analyst_organisation')").fetchone() != (None,)
+
+
+def _warehouse(superuser_dsn: str) -> Connection:
+    return connect(make_conninfo(superuser_dsn, dbname=DATABASE), application="okr-analyst")
 
 
 def remove(superuser_dsn: str, role: str) -> None:
@@ -115,13 +150,14 @@ def remove(superuser_dsn: str, role: str) -> None:
                 f"{role} can no longer log in, but the role has not been dropped yet: {cause}. Once that is fixed, run "
                 f"`okr analyst remove {role}` again."
             ) from error
+    _end_restriction(superuser_dsn, role)  # only once the login is gone
 
 
 def _drop(connection: Connection, superuser_dsn: str, role: str) -> None:
     name = sql.Identifier(role)
     connection.execute("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = %s", (role,))
     # The role can own only default privileges that it has set itself.
-    with connect(make_conninfo(superuser_dsn, dbname=DATABASE), application="okr-analyst") as warehouse:
+    with _warehouse(superuser_dsn) as warehouse:
         warehouse.execute(sql.SQL("DROP OWNED BY {}").format(name))
     connection.execute(sql.SQL("DROP ROLE {}").format(name))
     connection.execute("DELETE FROM okr_admin.analyst_login WHERE role = %s", (role,))

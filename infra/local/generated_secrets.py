@@ -3,7 +3,7 @@
 import secrets
 
 # The roles of the warehouse, without their prefix: okr_owner, okr_loader, ...
-DATABASE_ROLES = ("owner", "loader", "transform", "serving")
+DATABASE_ROLES = ("owner", "loader", "transform", "serving", "organisation")
 # Random bytes per secret; Airflow requires JWT secrets of at least 64 bytes.
 SECRETS = {
     "OKR_STACK_ID": 9,

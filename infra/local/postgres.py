@@ -64,7 +64,7 @@ class Postgres(Service):
     """The database server. If the stack runs as root, the server runs as an unprivileged user."""
 
     name: ClassVar[str] = "postgres"
-    code: ClassVar[tuple[str, ...]] = ("infra/local/postgres.py",)
+    code: ClassVar[tuple[str, ...]] = ("infra/local/postgres.py", "infra/local/postgres_bootstrap.sql")
     stop_signal: ClassVar[str] = "INT"  # PostgreSQL's fast shutdown
     # Signal only the server, which stops its children in order. If they received the signal themselves, they would not
     # wait for each other.

@@ -10,12 +10,13 @@ SET log_statement = none;
 \getenv loader_password OKR_PG_LOADER_PASSWORD
 \getenv transform_password OKR_PG_TRANSFORM_PASSWORD
 \getenv serving_password OKR_PG_SERVING_PASSWORD
+\getenv organisation_password OKR_PG_ORGANISATION_PASSWORD
 \getenv airflow_password OKR_PG_AIRFLOW_PASSWORD
 \getenv mlflow_password OKR_PG_MLFLOW_PASSWORD
 
 SELECT format('CREATE ROLE %I LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE', wanted.role)
-FROM (VALUES ('okr_owner'), ('okr_loader'), ('okr_transform'), ('okr_serving'), ('airflow'), ('mlflow'))
-  AS wanted (role)
+FROM (VALUES ('okr_owner'), ('okr_loader'), ('okr_transform'), ('okr_serving'), ('okr_organisation'), ('airflow'),
+  ('mlflow')) AS wanted (role)
 WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = wanted.role)
 \gexec
 
@@ -30,10 +31,16 @@ ALTER ROLE okr_owner PASSWORD :'owner_password';
 ALTER ROLE okr_loader PASSWORD :'loader_password';
 ALTER ROLE okr_transform PASSWORD :'transform_password';
 ALTER ROLE okr_serving PASSWORD :'serving_password' CONNECTION LIMIT 60;
+ALTER ROLE okr_organisation PASSWORD :'organisation_password' CONNECTION LIMIT 60;
 ALTER ROLE airflow PASSWORD :'airflow_password';
 ALTER ROLE mlflow PASSWORD :'mlflow_password';
 
+-- The API's login for accounts of one organisation: row-level security restricts it to the organisation that its
+-- transaction names (ADR 30).
+ALTER ROLE okr_organisation NOBYPASSRLS;
 ALTER ROLE okr_serving SET statement_timeout = '30s';
+ALTER ROLE okr_organisation SET statement_timeout = '30s';
+ALTER ROLE okr_organisation SET default_transaction_read_only = on;
 -- These limits are for dbt, whose profile cannot set limits. Other clients set their own
 -- (lakehouse/connection_limits.py).
 ALTER ROLE okr_transform SET statement_timeout = '30min';
@@ -46,7 +53,7 @@ WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = wanted.name)
 \gexec
 
 REVOKE ALL ON DATABASE okr, airflow, mlflow, postgres, template1 FROM PUBLIC;
-GRANT CONNECT ON DATABASE okr TO okr_loader, okr_serving;
+GRANT CONNECT ON DATABASE okr TO okr_loader, okr_serving, okr_organisation;
 GRANT TEMPORARY ON DATABASE okr TO okr_loader;
 -- dbt needs TEMPORARY for temporary tables. Publications need CREATE, because each creates schemas.
 GRANT CONNECT, TEMPORARY, CREATE ON DATABASE okr TO okr_transform;
@@ -54,7 +61,8 @@ GRANT CONNECT, TEMPORARY, CREATE ON DATABASE okr TO okr_transform;
 GRANT okr_transform TO okr_owner;
 
 -- The platform's roles can use reserved_connections, and so can always connect, however many sessions analysts open.
-GRANT pg_use_reserved_connections TO okr_owner, okr_loader, okr_transform, okr_serving, airflow, mlflow;
+GRANT pg_use_reserved_connections
+    TO okr_owner, okr_loader, okr_transform, okr_serving, okr_organisation, airflow, mlflow;
 
 -- The expected password of each analyst's login. Only the superuser can connect to this database.
 CREATE SCHEMA IF NOT EXISTS okr_admin;
@@ -66,6 +74,6 @@ CREATE TABLE IF NOT EXISTS okr_admin.analyst_login (
 COMMENT ON TABLE okr_admin.analyst_login IS 'Grain: one login of an analyst. A role can change its own password; the guard resets it to this one.';
 
 \connect okr
-GRANT okr_service TO okr_owner, okr_loader, okr_transform, okr_serving;
+GRANT okr_service TO okr_owner, okr_loader, okr_transform, okr_serving, okr_organisation;
 
 \ir ../analysts/rights.sql

@@ -72,12 +72,16 @@ def views(connection: "Connection[Any]") -> set[Mart]:
 
 
 def create_store(connection: "Connection[Any]", mart: Mart, columns: Columns, suffix: str = "") -> None:
-    """Create the partitioned table of a mart, without partitions."""
+    """Create the partitioned table of a mart, without partitions, and restrict its readers by organisation."""
     listed = sql.SQL(", ").join(
         statement("{} {}", sql.Identifier(name), sql.SQL(type_name)) for name, type_name in (*columns, (KEY, "bigint"))
     )
-    create = "CREATE TABLE {} ({}) PARTITION BY LIST ({})"
-    connection.execute(statement(create, mart.store(suffix), listed, sql.Identifier(KEY)))
+    store = mart.store(suffix)
+    connection.execute(statement("CREATE TABLE {} ({}) PARTITION BY LIST ({})", store, listed, sql.Identifier(KEY)))
+    # Revision 0019 publishes before revision 0048, which restricts the readers of all tables that exist by then.
+    if connection.execute("SELECT to_regprocedure('publishing.restrict_readers(regclass)')").fetchone() != (None,):
+        restrict = "SELECT publishing.restrict_readers({}::regclass)"
+        connection.execute(statement(restrict, sql.Literal(store.as_string(connection))))
 
 
 def create_view(connection: "Connection[Any]", mart: Mart, columns: Columns) -> None:

@@ -9,7 +9,8 @@ from lakehouse.settings import Settings
 from serving.auth.audit_log import AuditLog, Event
 from serving.auth.passwords import Passwords
 from serving.auth.roles import Identity, Role, rights_of
-from serving.publication_reader import Connection, Reader, Row, Warehouse
+from serving.publication_reader import Connection, Reader, Row
+from serving.warehouses import Warehouses
 
 PACKAGE = "serving.auth"
 # User name, role and the setting that contains the password.
@@ -64,8 +65,9 @@ class StoredAccount:
 class Accounts:
     """The accounts in PostgreSQL (auth.account)."""
 
-    def __init__(self, warehouse: Warehouse, passwords: Passwords, audit: AuditLog) -> None:
-        self._warehouse = warehouse
+    def __init__(self, warehouses: Warehouses, passwords: Passwords, audit: AuditLog) -> None:
+        self._warehouses = warehouses
+        self._warehouse = warehouses.installation
         self._passwords = passwords
         self._audit = audit
 
@@ -107,7 +109,7 @@ class Accounts:
 
     def listed(self, organisation_id: str | None = None) -> list[Account]:
         """Return the accounts of an organisation, or all accounts, ordered by user name."""
-        with self._warehouse.connection() as connection:
+        with self._warehouses.of(organisation_id).connection() as connection:
             rows = Reader(connection).rows(PACKAGE, "accounts", {"organisation_id": organisation_id})
         return [account_of(row) for row in rows]
 

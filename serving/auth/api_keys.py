@@ -18,7 +18,8 @@ from serving.auth.audit_log import AuditLog, Event
 from serving.auth.revocations import Revocation, Revocations, revoke
 from serving.auth.roles import SCOPES, Identity
 from serving.errors import Conflict, InvalidAccount, NotFound, NotSignedIn
-from serving.publication_reader import Connection, Reader, Row, Warehouse
+from serving.publication_reader import Connection, Reader, Row
+from serving.warehouses import Warehouses
 
 PACKAGE = "serving.auth"
 START = "okr_"
@@ -64,8 +65,9 @@ class VerifiedKey:
 class ApiKeys:
     """The keys in auth.api_key."""
 
-    def __init__(self, warehouse: Warehouse, audit: AuditLog, revocations: Revocations, usage: ApiKeyUsage) -> None:
-        self._warehouse = warehouse
+    def __init__(self, warehouses: Warehouses, audit: AuditLog, revocations: Revocations, usage: ApiKeyUsage) -> None:
+        self._warehouses = warehouses
+        self._warehouse = warehouses.installation
         self._audit = audit
         self._revocations = revocations
         self._usage = usage
@@ -142,7 +144,7 @@ class ApiKeys:
     def listed(self, username: str | None = None, organisation_id: str | None = None) -> list[ApiKey]:
         """Return the keys of an account, of an organisation's accounts, or all, newest first."""
         values = {"username": username, "organisation_id": organisation_id}
-        with self._warehouse.connection() as connection:
+        with self._warehouses.of(organisation_id).connection() as connection:
             return [_key_of(row) for row in Reader(connection).rows(PACKAGE, "api_keys", values)]
 
     def verify(self, text: str) -> VerifiedKey:

@@ -32,7 +32,7 @@ from serving.auth.revocations import Revocations
 from serving.auth.sessions import Sessions
 from serving.auth.signing_keys import SigningKeys
 from serving.auth.visible_key_results import VisibleKeyResults
-from serving.publication_reader import Warehouse
+from serving.warehouses import Warehouses
 
 
 @dataclass(frozen=True)
@@ -69,23 +69,23 @@ class Auth:
         self.signing_keys.prepare()
 
 
-def build_auth(settings: Settings, warehouse: Warehouse, client: "redis.Redis") -> Auth:
+def build_auth(settings: Settings, warehouses: Warehouses, client: "redis.Redis") -> Auth:
     """Build the services from the settings, without connecting to anything yet.
 
     Raises:
         PermanentError: a setting is missing or invalid.
     """
-    secret = settings.require("jwt_secret")
+    warehouse, secret = warehouses.installation, settings.require("jwt_secret")
     chain = Chain(derived_key(secret, "audit log"))
     passwords, revocations, usage = Passwords(), Revocations(), ApiKeyUsage()
     audit = AuditLog(warehouse, chain)
-    accounts = Accounts(warehouse, passwords, audit)
+    accounts = Accounts(warehouses, passwords, audit)
     account_changes = AccountChanges(warehouse, passwords, audit, revocations)
     keys = SigningKeys(warehouse, derived_key(secret, "signing keys"))
     known_clients = KnownClients(warehouse, derived_key(secret, "known clients"))
     refresh_tokens = RefreshTokens(warehouse, audit, revocations)
     access_tokens = AccessTokens(keys, revocations)
-    api_keys = ApiKeys(warehouse, audit, revocations, usage)
+    api_keys = ApiKeys(warehouses, audit, revocations, usage)
     cache = AccountCache(accounts.account)
     revocations.listen(cache.drop)
     sessions = Sessions(client, cache.find)
@@ -111,7 +111,7 @@ def build_auth(settings: Settings, warehouse: Warehouse, client: "redis.Redis") 
         key_rotation=KeyRotation(keys, audit),
         authenticator=Authenticator(access_tokens, api_keys, sessions, revocations),
         known_clients=known_clients,
-        visible_key_results=VisibleKeyResults(warehouse),
+        visible_key_results=VisibleKeyResults(warehouses),
         audit=audit,
         chain=chain,
         cookies=Cookies(derived_key(secret, "cookie name").hex()[:8], settings.api_url.startswith("https://")),

@@ -28,15 +28,15 @@ def auth_services() -> Iterator[tuple["Auth", "Warehouse"]]:
     """Yield the services of authentication and the warehouse. They work whether or not the API runs."""
     from lakehouse.settings import load_settings
     from serving.auth.auth_services import build_auth
-    from serving.publication_reader import Warehouse
     from serving.redis_client import redis_client
+    from serving.warehouses import Warehouses
 
     settings = load_settings()
-    warehouse = Warehouse(settings.require("dsn_serving"))
+    warehouses = Warehouses.from_settings(settings)
     client = redis_client(settings.require("redis_url"), limit_s=1)
-    warehouse.open()
+    warehouses.open()
     try:
-        yield build_auth(settings, warehouse, client), warehouse
+        yield build_auth(settings, warehouses, client), warehouses.installation
     finally:
-        warehouse.close()
+        warehouses.close()
         client.close()

@@ -4,7 +4,8 @@ import threading
 from collections.abc import Sequence
 
 from serving.auth.roles import Identity
-from serving.publication_reader import Publication, Reader, Warehouse
+from serving.publication_reader import Publication, Reader
+from serving.warehouses import Warehouses
 
 PACKAGE = "serving.auth"
 NONE_HIDDEN: frozenset[str] = frozenset()
@@ -13,8 +14,8 @@ NONE_HIDDEN: frozenset[str] = frozenset()
 class VisibleKeyResults:
     """The ids of each organisation's key results, read once per publication and organisation. Thread-safe."""
 
-    def __init__(self, warehouse: Warehouse) -> None:
-        self._warehouse = warehouse
+    def __init__(self, warehouses: Warehouses) -> None:
+        self._warehouses = warehouses
         self._publication: Publication | None = None
         self._of_organisation: dict[str, frozenset[str]] = {}
         self._reading = threading.Lock()
@@ -30,7 +31,7 @@ class VisibleKeyResults:
         return frozenset(key_result_ids) - self._visible(identity.organisation_id)
 
     def _visible(self, organisation_id: str) -> frozenset[str]:
-        now = self._warehouse.publication()
+        now = self._warehouses.installation.publication()
         with self._reading:
             if self._publication != now:
                 self._publication, self._of_organisation = now, {}
@@ -45,4 +46,4 @@ class VisibleKeyResults:
             rows = reader.rows(PACKAGE, "visible_key_results", values)
             return frozenset(row["key_result_id"] for row in rows)
 
-        return self._warehouse.read(read).value
+        return self._warehouses.of(organisation_id).read(read).value

@@ -85,7 +85,7 @@ class CheckIns:
             RetryableError: PostgreSQL is unavailable; the same request can be sent again.
         """
         self._references.check_recording(key_result_id, identity)
-        caller_and_key: dict[str, str | None] = {"username": identity.username, "idempotency_key": idempotency_key}
+        caller_and_key = _caller_and_key(identity, idempotency_key)
         for _ in range(ATTEMPTS):
             before = self._requests.find_recorded(identity.username, idempotency_key, check_in_id)
             if before is not None:
@@ -95,7 +95,7 @@ class CheckIns:
                 if idempotency_key is None or before.is_bound or self._requests.bind_key(caller_and_key, before):
                     return self._repeat(before, identity)
                 continue  # another request has stored the key in the meantime
-            request = self._new_request(key_result_id, content, check_in_id, allow_unknown=allow_unknown)
+            request = self._new_request(key_result_id, content, check_in_id, identity, allow_unknown=allow_unknown)
             written = self._requests.insert("record", caller_and_key, request)
             if written is not None:
                 return self._deliver(written, identity, is_repeat=False)
@@ -137,24 +137,24 @@ class CheckIns:
             request = replace(
                 _request_at_current_time(check_in_id, owner, content), occurred_at=original["occurred_at"]
             )
-            request = _with_warnings(request, content, self._lookups.key_result(owner, _sent(request, content)))
-            caller_and_key: dict[str, str | None] = {"username": identity.username, "idempotency_key": idempotency_key}
-            written = self._requests.insert("correct", caller_and_key, request)
+            known = self._lookups.key_result(owner, _sent(request, content), identity)
+            request = _with_warnings(request, content, known)
+            written = self._requests.insert("correct", _caller_and_key(identity, idempotency_key), request)
             if written is not None:
                 return self._deliver(written, identity, is_repeat=False)
         raise RetryableError("The same correction was sent several times concurrently. Send it again.")
 
     def _new_request(
-        self, key_result_id: str, content: Content, check_in_id: str | None, *, allow_unknown: bool
+        self, key_result_id: str, content: Content, check_in_id: str | None, identity: Identity, *, allow_unknown: bool
     ) -> StoredRequest:
         request = _request_at_current_time(check_in_id, key_result_id, content)
-        known = self._lookups.key_result(key_result_id, _sent(request, content))
+        known = self._lookups.key_result(key_result_id, _sent(request, content), identity)
         if known is None and not allow_unknown:
             raise UnknownName(
                 f"Unknown key result {key_result_id!r}: neither the current publication nor the newer state tables "
                 "contain it. If its definition will follow, send ?allow_unknown=true.",
                 pointer="#/key_result_id",
-                similar=self._lookups.similar_ids(key_result_id),
+                similar=self._lookups.similar_ids(key_result_id, identity),
             )
         return _with_warnings(request, content, known)
 
@@ -193,6 +193,13 @@ class CheckIns:
             self._log.warning(
                 "a persisted check-in could not be marked as persisted", request_id=request_id, error=str(error)
             )
+
+
+def _caller_and_key(identity: Identity, idempotency_key: str | None) -> dict[str, str | None]:
+    """Return who sends a request, and under which key, as stored with the request."""
+    return {
+        "username": identity.username, "organisation_id": identity.organisation_id, "idempotency_key": idempotency_key,
+    }  # fmt: skip
 
 
 def _request_at_current_time(check_in_id: str | None, key_result_id: str, content: Content) -> StoredRequest:

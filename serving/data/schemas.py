@@ -126,6 +126,7 @@ class TeamScorecard(TeamProgress):
 class OrganisationScorecard(BaseModel):
     """An organisation in a cycle, over the key results of all its teams. Ratios are shares."""
 
+    organisation_id: str | None
     organisation: str | None
     cycle_id: str | None
     cycle_name: str | None

@@ -4,15 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from lakehouse.contracts.cycle import DAYS_TO_CLOSE
 from serving.auth.visibility import UNRESTRICTED
 from serving.data.lists.definitions import SYSTEM_HEALTH
 from serving.data.lists.queries import HostMetricsQuery
 from serving.data.lists.service import ListRequest, Page, read_page
 from serving.errors import NotFound
-from serving.publication_reader import Publication, Published, Reader, Row, Warehouse
+from serving.publication_reader import Publication, Published, Reader, Row
 from serving.status_explanations import missing_to_close
 from serving.suggestions import similar_names
+from serving.warehouses import Warehouses
 
 PACKAGE = "serving.data"
 PIPELINE_RUNS = 20
@@ -29,12 +29,12 @@ class SystemHealth:
 class Data:
     """Reads the marts. Every method raises NotPublished before the first publication."""
 
-    def __init__(self, warehouse: Warehouse) -> None:
-        self._warehouse = warehouse
+    def __init__(self, warehouses: Warehouses) -> None:
+        self._warehouses = warehouses
 
     def publication(self) -> Publication:
         """Return the current publication."""
-        return self._warehouse.publication()
+        return self._warehouses.installation.publication()
 
     def key_result(self, key_result_id: str, visible: Mapping[str, Any]) -> Published[list[Row]]:
         """Return a key result in each of its cycles, its current cycle first.
@@ -44,13 +44,13 @@ class Data:
         """
 
         def read(reader: Reader) -> tuple[list[Row], list[Row]]:
-            wanted = {"key_result_id": key_result_id, "days_to_close": DAYS_TO_CLOSE, **visible}
+            wanted = {"key_result_id": key_result_id, **visible}
             rows = reader.rows(PACKAGE, "key_result", wanted)
             return rows, [] if rows else reader.rows(
                 PACKAGE, "similar_key_results", {"wanted": key_result_id, **visible}
             )
 
-        found = self._warehouse.read(read)
+        found = self._warehouses.seen_by(visible).read(read)
         rows, similar = found.value
         if not rows:
             raise NotFound(
@@ -72,7 +72,7 @@ class Data:
                 return None
             return reader.rows(PACKAGE, "user_activity", {"user_id": user_id, "days": days})
 
-        found = self._warehouse.read(read)
+        found = self._warehouses.seen_by(visible).read(read)
         if found.value is None:
             raise NotFound(f"Publication {found.publication.publication_id} has no user {user_id!r}.")
         return Published(found.publication, found.value)
@@ -84,7 +84,7 @@ class Data:
             ContractViolation: this list did not return the cursor.
         """
         request = ListRequest(SYSTEM_HEALTH, query, UNRESTRICTED)
-        return self._warehouse.read(
+        return self._warehouses.installation.read(
             lambda reader: SystemHealth(
                 read_page(reader, request), reader.rows(PACKAGE, "pipeline_runs", {"runs": PIPELINE_RUNS})
             )

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, TypeVar
 
-from lakehouse.contracts.cycle import DAYS_TO_CLOSE
 from lakehouse.errors import RetryableError
 from serving.data.filters import KeyResultFilter, check_names
 from serving.errors import NotFound, NotPublished
@@ -15,6 +14,7 @@ from serving.predictor.service import AllForecasts, Predictor
 from serving.publication_reader import Published, PublishedReader, Row, Warehouse
 from serving.status_explanations import missing_to_close
 from serving.suggestions import similar_names
+from serving.warehouses import Warehouses
 from serving.web import scorecard
 from serving.web.charts import Forecast, Trajectory, interval, trajectory
 from serving.web.scorecard import KeyResultPage, Line, ScorecardPage, TeamLine
@@ -40,8 +40,8 @@ class _ScorecardRows:
 class Scorecard:
     """Builds the scorecard and the pages of key results."""
 
-    def __init__(self, warehouse: Warehouse, predictor: Predictor, teams_shown: int = TEAMS_SHOWN) -> None:
-        self._warehouse = warehouse
+    def __init__(self, warehouses: Warehouses, predictor: Predictor, teams_shown: int = TEAMS_SHOWN) -> None:
+        self._warehouses = warehouses
         self._teams_shown = teams_shown
         self._predictor = predictor
 
@@ -61,7 +61,8 @@ class Scorecard:
         return _retry_until_consistent(lambda: self._page(visible, wanted, shown))
 
     def _page(self, visible: Mapping[str, Any], wanted: KeyResultFilter, shown: int) -> ScorecardPage | None:
-        found = self._warehouse.read(lambda reader: _read_scorecard(reader, visible, wanted, shown, self._teams_shown))
+        warehouse = self._warehouses.seen_by(visible)
+        found = warehouse.read(lambda reader: _read_scorecard(reader, visible, wanted, shown, self._teams_shown))
         rows, totals = found.value, found.value.totals
         forecasts = self._forecasts(None if totals["running_count"] else totals["cycle_end"])
         if forecasts.publication != found.publication:
@@ -74,7 +75,7 @@ class Scorecard:
         is_over = not totals["running_count"]
         surprising_rows = scorecard.most_surprising(rows.key_results, by_key_result_cycle) if is_over else []
         lines = self._lines(
-            [risky[:shown], undecided_rows[: scorecard.SHOWN], surprising_rows[: scorecard.SHOWN]], forecasts
+            warehouse, [risky[:shown], undecided_rows[: scorecard.SHOWN], surprising_rows[: scorecard.SHOWN]], forecasts
         )
         if lines is None:
             return None
@@ -114,7 +115,8 @@ class Scorecard:
     def _key_result_page(
         self, visible: Mapping[str, Any], key_result_id: str, cycle: str | None
     ) -> KeyResultPage | None:
-        found = self._warehouse.read(lambda reader: _read_key_result(reader, visible, key_result_id, cycle))
+        warehouse = self._warehouses.seen_by(visible)
+        found = warehouse.read(lambda reader: _read_key_result(reader, visible, key_result_id, cycle))
         row, cycles, check_ins = found.value
         all_forecasts = self._forecasts(row["cycle_end"] if row["is_closed"] else None)
         if all_forecasts.publication != found.publication:
@@ -142,9 +144,11 @@ class Scorecard:
     def _forecasts(self, ended_on: date | None) -> Published[AllForecasts]:
         return self._predictor.all_in_hindsight(ended_on) if ended_on else self._predictor.all_current()
 
-    def _lines(self, lists: list[list[Row]], forecasts: Published[AllForecasts]) -> list[list[Line]] | None:
+    def _lines(
+        self, warehouse: Warehouse, lists: list[list[Row]], forecasts: Published[AllForecasts]
+    ) -> list[list[Line]] | None:
         ids = [row["key_result_id"] for rows in lists for row in rows]
-        found = self._warehouse.read(lambda reader: reader.rows(PACKAGE, "progress_histories", {"key_result_ids": ids}))
+        found = warehouse.read(lambda reader: reader.rows(PACKAGE, "progress_histories", {"key_result_ids": ids}))
         if found.publication != forecasts.publication:
             return None
         histories: dict[KeyResultCycle, list[tuple[float, float]]] = defaultdict(list)
@@ -195,7 +199,7 @@ def _read_key_result(
     reader: PublishedReader, visible: Mapping[str, Any], key_result_id: str, cycle: str | None
 ) -> tuple[Row, list[Row], list[Row]]:
     """Return the row of the requested cycle, the rows of all cycles, and the check-ins of the requested cycle."""
-    wanted = {**visible, "key_result_id": key_result_id, "days_to_close": DAYS_TO_CLOSE}
+    wanted = {**visible, "key_result_id": key_result_id}
     cycles = reader.rows("serving.data", "key_result", wanted)
     if not cycles:
         candidates = reader.rows("serving.data", "similar_key_results", {**visible, "wanted": key_result_id})

@@ -12,6 +12,7 @@ from lakehouse.settings import Settings
 from serving.auth.roles import Identity, Role
 from serving.errors import NotFound
 from serving.publication_reader import Row
+from serving.warehouses import Warehouses
 from serving.writes.store import WriteStore
 
 TOPIC = "okr_user_events"
@@ -81,8 +82,8 @@ class Progress:
 class EventProgress:
     """Looks up events."""
 
-    def __init__(self, store: WriteStore, landed: LandedOffsets) -> None:
-        self._store = store
+    def __init__(self, warehouses: Warehouses, landed: LandedOffsets) -> None:
+        self._warehouses = warehouses
         self._landed = landed
 
     def of(self, event_id: UUID, identity: Identity) -> Progress:
@@ -91,7 +92,7 @@ class EventProgress:
         Raises:
             NotFound: this API did not write the event, or another account did.
         """
-        row = self._store.event_status(event_id)
+        row = WriteStore(self._warehouses.of(identity.organisation_id)).event_status(event_id)
         is_visible = row is not None and (identity.username == row["username"] or _administers(identity))
         if row is None or not is_visible:
             raise NotFound(f"There is no event {event_id} that your account wrote in the last 90 days.")

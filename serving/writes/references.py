@@ -12,8 +12,8 @@ from lakehouse.errors import ContractViolation, RetryableError
 from serving.auth.roles import Identity
 from serving.auth.visibility import OF_THE_ORGANISATION, parameters
 from serving.errors import NotAllowed, NotFound, NotPublished, UnknownName
-from serving.publication_reader import Warehouse
 from serving.suggestions import similar_names
+from serving.warehouses import Warehouses
 from serving.writes.items import Item
 from serving.writes.operations import (
     CHECK_INS,
@@ -82,14 +82,14 @@ class Owner:
 class References:
     """Checks the entities that events name."""
 
-    def __init__(self, store: WriteStore, warehouse: Warehouse) -> None:
+    def __init__(self, store: WriteStore, warehouses: Warehouses) -> None:
         self._store = store
-        self._warehouse = warehouse
+        self._warehouses = warehouses
 
     @classmethod
-    def from_warehouse(cls, warehouse: Warehouse) -> "References":
-        """Return the checks with the stored requests and definitions of a warehouse."""
-        return cls(WriteStore(warehouse), warehouse)
+    def from_warehouses(cls, warehouses: Warehouses) -> "References":
+        """Return the checks. They read definitions of every organisation, to know whose an id is."""
+        return cls(WriteStore(warehouses.installation), warehouses)
 
     def check(self, items: Sequence[Item], identity: Identity, *, allow_unknown: bool) -> None:
         """Check every event of a request.
@@ -155,9 +155,12 @@ class References:
             raise UnknownName(message, pointer=f"{item.pointer}/{name}", similar=similar)
 
     def _similar(self, reference: Entity, identity: Identity) -> list[str]:
-        values = {"entity_type": ENTITY_TYPES[reference[0]], **parameters(identity)}
+        visible = parameters(identity)
+        values = {"entity_type": ENTITY_TYPES[reference[0]], **visible}
         try:
-            found = self._warehouse.read(lambda reader: reader.rows("serving.data", "known_names", values))
+            found = self._warehouses.seen_by(visible).read(
+                lambda reader: reader.rows("serving.data", "known_names", values)
+            )
         except (NotPublished, RetryableError):
             return []
         return similar_names(reference[1], [row["name"] for row in found.value if row["name"] is not None])

@@ -21,9 +21,10 @@ from lakehouse.logs import get_logger
 from serving.auth.roles import Identity
 from serving.errors import AlreadyDefined, Conflict, CurrentVersion, NotFound, NotPersisted, VersionMismatch
 from serving.idempotency import ATTEMPTS, differences
-from serving.publication_reader import Connection, Warehouse
+from serving.publication_reader import Connection
 from serving.request_context import event_attributes
 from serving.spool_sender import SpoolSender
+from serving.warehouses import Warehouses
 from serving.writes import store as stored
 from serving.writes.items import ANY_VERSION, Item
 from serving.writes.operations import BY_EVENT_TYPE, CHECK_IN
@@ -62,9 +63,9 @@ class Writes:
         self._log = get_logger(__name__)
 
     @classmethod
-    def from_warehouse(cls, warehouse: Warehouse, sender: SpoolSender) -> "Writes":
-        """Return the service with the stored requests of a warehouse and a sender of events."""
-        return cls(sender, WriteStore(warehouse), References.from_warehouse(warehouse))
+    def from_warehouses(cls, warehouses: Warehouses, sender: SpoolSender) -> "Writes":
+        """Return the service with the stored requests of the warehouse and a sender of events."""
+        return cls(sender, WriteStore(warehouses.installation), References.from_warehouses(warehouses))
 
     def submit(self, write_request: WriteRequest, items: Sequence[Item], identity: Identity) -> Accepted:
         """Persist the events of a request and send them. If the broker is unavailable, they are sent later.
@@ -76,7 +77,10 @@ class Writes:
             ContractViolation: an event would violate its contract.
             NotPersisted, RetryableError: nothing was accepted; the same request can be sent again.
         """
-        caller_and_key = {"username": identity.username, "idempotency_key": write_request.idempotency_key}
+        caller_and_key = {
+            "username": identity.username, "organisation_id": identity.organisation_id,
+            "idempotency_key": write_request.idempotency_key,
+        }  # fmt: skip
         self._finish_others(items)
         for _ in range(ATTEMPTS):
             if write_request.idempotency_key is not None:

@@ -40,6 +40,10 @@ SCORE = re.compile(
 )
 SCORES_OF_A_KEY_RESULT = {"score_ratio", "final_score"}
 MOST_NODES = 60
+# Marts about the installation. Readers of one organisation see no row of a mart without the column (ADR 30).
+WITHOUT_ORGANISATION = {
+    "fct_pipeline_run", "fct_reviewed_event", "fct_system_health_hourly", "key_result_features", "key_result_outcome",
+}  # fmt: skip
 
 Node = dict[str, Any]
 
@@ -151,6 +155,13 @@ def test_each_published_model_has_an_enforced_contract_and_a_key(models: list[No
         unique = any("unique" in (constraint["expression"] or "") for constraint in node["constraints"])
         indexed = any(index.get("unique") for index in node["config"].get("indexes") or [])
         assert "primary_key" in kinds or unique or indexed, f"{node['name']}: enforce its grain by a primary key."
+
+
+def test_each_published_model_names_the_organisation_of_its_rows(models: list[Node]) -> None:
+    without = {node["name"] for node in _published(models) if "organisation_id" not in node["columns"]}
+    assert without == WITHOUT_ORGANISATION, (
+        f"Add the column organisation_id, by which row-level security restricts readers: {without}"
+    )
 
 
 def test_each_published_column_is_checked(models: list[Node]) -> None:

@@ -232,6 +232,28 @@ def test_the_team_scorecard_weights_scores_and_counts_every_key_result_once(mart
     assert totals["n"] == 16
 
 
+def test_the_organisation_scorecard_has_the_figures_of_all_teams(marts: Any) -> None:
+    sums = "count(*) as team_count, sum(key_result_count)::int as key_results, sum(closed_count)::int as closed"
+    teams = marts.rows(
+        f"select organisation_id, cycle_id, {sums} from mart_team_scorecard where organisation_id is not null "
+        "group by 1, 2"
+    )
+    found = marts.rows("select * from mart_organisation_scorecard where organisation_id is not null")
+    by_key = {(row["organisation_id"], row["cycle_id"]): row for row in found}
+    assert len(by_key) == len(found) == len(teams) > 1
+    for team in teams:
+        row = by_key[team["organisation_id"], team["cycle_id"]]
+        assert (row["team_count"], row["key_result_count"], row["closed_count"]) == (
+            team["team_count"], team["key_results"], team["closed"]
+        )  # fmt: skip
+    weighed = marts.row(
+        "select sum(weight * final_score) / sum(weight) as attainment from mart_okr_scorecard "
+        "where cycle_id = 'past' and is_closed and not is_archived"
+    )
+    past = [row for row in found if row["cycle_id"] == "past"]
+    assert [row["attainment_ratio"] for row in past] == pytest.approx([weighed["attainment"]])
+
+
 def test_teams_with_few_closed_key_results_have_no_calibration(marts: Any) -> None:
     rows = marts.rows("select distinct calibration_key_result_count, overconfidence_ratio from mart_team_scorecard")
     assert rows == [{"calibration_key_result_count": None, "overconfidence_ratio": None}]

@@ -22,6 +22,7 @@ from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
 from tests.dbt_project.conftest import Dbt
 from tests.dbt_project.state_tables import assert_state_says_what_marts_say
+from tests.publications import publish_build
 
 NOW = datetime(2026, 2, 1, tzinfo=UTC)
 KEY_RESULTS = """\
@@ -105,3 +106,22 @@ def test_an_id_stays_with_the_first_organisation_whatever_the_source_of_the_seco
     assert users.keys() == {"ann@example.org", "bo"}
     assert users["ann@example.org"] == "ann@example.org"
     assert users["bo"].endswith("@superseded.invalid")
+    publish_build(arrived)
+    assert_an_organisation_reads_only_its_rows(arrived)
+
+
+def assert_an_organisation_reads_only_its_rows(settings: Settings) -> None:
+    """Every row of a mart belongs to one organisation or to none, and only its own readers find it."""
+    marts = "SELECT table_name FROM information_schema.columns WHERE column_name = 'organisation_id'"
+    with connect(settings.require("dsn_organisation")) as connection:
+        names = [str(name) for (name,) in connection.execute(f"{marts} AND table_schema = 'marts'".encode()).fetchall()]
+        seen = {}
+        for organisation_id in ("acme", "globex"):
+            connection.execute("SELECT set_config('okr.organisation_id', %s, false)", (organisation_id,))
+            for name in names:
+                rows = connection.execute(f"SELECT DISTINCT organisation_id FROM marts.{name}".encode()).fetchall()
+                seen[name, organisation_id] = [value for (value,) in rows]
+    empty = {"fct_prediction", "fct_user_activity_daily"}
+    assert len(names) >= 13
+    for (name, organisation_id), found in seen.items():
+        assert found == [organisation_id] or (not found and name in empty), (name, found)

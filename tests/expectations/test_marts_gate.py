@@ -51,6 +51,7 @@ FAULTS = {
     ("okr_scorecard", "one_row_per_key_result"): f"DELETE FROM mart_okr_scorecard WHERE key_result_id = {A_KEY_RESULT}",
     ("okr_scorecard", "closed_by_a_check_in"): f"DELETE FROM fct_check_in WHERE key_result_id = {A_KEY_RESULT}",
     ("team_scorecard", "key_results_add_up"): "UPDATE mart_team_scorecard SET key_result_count = 0",
+    ("organisation_scorecard", "key_results_add_up"): "UPDATE mart_organisation_scorecard SET key_result_count = 0",
     ("checkin_hygiene", "team_exists"): "UPDATE mart_checkin_hygiene SET team_id = 'unknown'",
     ("user_activity", "check_ins_add_up"): "UPDATE fct_user_activity_daily SET check_in_count = check_in_count + 1",
     ("user_activity", "views_add_up"): "UPDATE fct_user_activity_daily SET page_view_count = page_view_count + 1",
@@ -81,6 +82,7 @@ CONTRACT_FAULTS = {
     "mart_team_scorecard_attainment_ratio_check": "UPDATE mart_team_scorecard SET attainment_ratio = 1.5",
     "mart_team_scorecard_calibration_key_result_count_check":
         "UPDATE mart_team_scorecard SET overconfidence_ratio = 0, calibration_key_result_count = 4",
+    "mart_organisation_scorecard_statuses_add_up": "UPDATE mart_organisation_scorecard SET missed_count = 99",
     "mart_checkin_hygiene_check_in_coverage_ratio_check":
         "UPDATE mart_checkin_hygiene SET check_in_coverage_ratio = 2",
     "fct_system_health_hourly_values_are_ordered": "UPDATE fct_system_health_hourly SET min_value = max_value + 1",

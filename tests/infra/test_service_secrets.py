@@ -12,8 +12,9 @@ from tests.infra.service_secrets import ALLOWED, secrets_in
 
 # Optional: `okr produce metrics` measures without database and Redis; the API asks MLflow's store without its password.
 REQUIRED = [
-    *[("api", f"OKR_{name}") for name in ("DSN_SERVING", "REDIS_URL", "JWT_SECRET", "ADMIN_PASSWORD", "LEAD_PASSWORD")],
-    *[("api", f"OKR_{name}") for name in ("APP_PASSWORD", "MLFLOW_STORE_URI", "KAFKA_BOOTSTRAP", "API_PORT")],
+    *[("api", f"OKR_{name}") for name in ("DSN_SERVING", "DSN_ORGANISATION", "REDIS_URL", "JWT_SECRET")],
+    *[("api", f"OKR_{name}") for name in ("ADMIN_PASSWORD", "LEAD_PASSWORD", "APP_PASSWORD")],
+    *[("api", f"OKR_{name}") for name in ("MLFLOW_STORE_URI", "KAFKA_BOOTSTRAP", "API_PORT")],
     *[("land", f"OKR_{name}") for name in ("KAFKA_BOOTSTRAP", "AIRFLOW_PASSWORD", "LAKE_URI")],
     *[("state", f"OKR_{name}") for name in ("KAFKA_BOOTSTRAP", "DSN_LOADER", "REDIS_STATE_URL")],
     ("metrics", "OKR_KAFKA_BOOTSTRAP"),

@@ -18,15 +18,17 @@ from lakehouse.contracts.organisation import OrganisationDefined
 from lakehouse.contracts.team import TeamArchived, TeamDefined
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
+from serving.auth.roles import Identity, Role
 from serving.check_ins.check_in_warnings import warnings
 from serving.check_ins.lookups import Lookups
 from serving.check_ins.outcome_effect import Effect, Sent, effect_on_outcome
-from serving.publication_reader import Warehouse
+from serving.warehouses import Warehouses
 from tests.serving.published_organisation import keep_state, publish
 
 START = datetime(2026, 7, 1, 8, tzinfo=UTC)
 CLOSED_AT = datetime(2026, 10, 5, 8, tzinfo=UTC)
 NOW = datetime(2026, 11, 20, 9, tzinfo=UTC)
+APP = Identity("app", Role.SERVICE, None, None, (), frozenset(), "service", "token:test")
 
 
 def day(month: int, number: int) -> datetime:
@@ -176,11 +178,11 @@ def told_and_published(new_database: Callable[[], AbstractContextManager[Setting
         publish(settings, story(), dbt_target)
         keep_state(settings, story())
         before = final_values(settings)
-        warehouse = Warehouse(settings.require("dsn_serving"))
-        warehouse.open()
-        lookups = Lookups(warehouse)
-        known = {case.name: lookups.key_result(case.name, sent(case)) for case in (*CASES, *CARRIED)}
-        warehouse.close()
+        warehouses = Warehouses.from_settings(settings)
+        warehouses.open()
+        lookups = Lookups(warehouses)
+        known = {case.name: lookups.key_result(case.name, sent(case), APP) for case in (*CASES, *CARRIED)}
+        warehouses.close()
         publish(settings, story() + [check_in(case.name, case.sent) for case in (*CASES, *CARRIED)], dbt_target)
         yield known, before, final_values(settings)
 

@@ -23,6 +23,7 @@ from serving.predictor.forecast_tables import ForecastTables
 from serving.predictor.service import AllForecasts, Predictor
 from serving.predictor.shadow_predictions import ShadowPredictions
 from serving.publication_reader import Published, Warehouse
+from serving.warehouses import Warehouses
 from serving.web.service import ATTEMPTS, Scorecard
 from tests.databases import NewDatabase
 from tests.polling import until
@@ -76,16 +77,17 @@ def database(
 @pytest.fixture
 def overtaken(api: Api, database: Settings, tmp_path: Path) -> Iterator[tuple[Scorecard, Overtaken]]:
     """The pages, and the predictor behind them."""
-    warehouse = Warehouse(database.require("dsn_serving"))
-    warehouse.open()
+    warehouses = Warehouses.from_settings(database)
+    warehouse = warehouses.installation
+    warehouses.open()
     with redis.Redis.from_url(api.settings.require("redis_url")) as client:
         runtime, log = api.services.prediction.runtime, api.services.prediction_log
         scorer = FeatureScorer(Observations())
         shadows = ShadowPredictions(ShadowScorer(log, tmp_path), scorer)
         tables = ForecastTables(warehouse, ForecastCache(client), runtime)
         predictor = Overtaken(warehouse, runtime, tables, log, scorer=scorer, shadows=shadows)
-        yield Scorecard(warehouse, predictor), predictor
-    warehouse.close()
+        yield Scorecard(warehouses, predictor), predictor
+    warehouses.close()
 
 
 @pytest.mark.parametrize("before", [True, False])

@@ -203,7 +203,7 @@ def test_the_description_needs_a_login_and_loads_nothing_from_elsewhere(api: Api
 def test_a_truncated_list_of_teams_says_how_many_there_are(api: Api) -> None:
     everything = api.services.scorecard.page(UNRESTRICTED)
     assert everything.team_count == len(everything.teams) > 2
-    page = Scorecard(api.services.warehouse, api.services.prediction.predictor, teams_shown=2).page(UNRESTRICTED)
+    page = Scorecard(api.services.warehouses, api.services.prediction.predictor, teams_shown=2).page(UNRESTRICTED)
     assert (len(page.teams), page.team_count) == (2, everything.team_count)
     shown = {"path": "/", "max_shown": 1, "hold": None, "filters": ""}
     html = bytes(Pages().render("scorecard.html", page=page, **shown).body).decode()

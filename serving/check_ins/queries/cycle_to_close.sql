@@ -5,19 +5,18 @@
 -- There is no row if the key result was archived at that time, because the check-in then does not close it.
 WITH counted AS (
     SELECT
-        key_result_cycle.cycle_id,
-        cycle.name,
-        cycle.starts_on,
-        cycle.ends_on,
-        key_result_cycle.is_closed_by_check_in,
-        key_result_cycle.is_archived,
-        key_result_cycle.archived_at,
-        key_result_cycle.opened_at,
-        key_result_cycle.left_at,
-        row_number() OVER (ORDER BY key_result_cycle.opened_at) AS cycle_number
-    FROM app.key_result_cycles AS key_result_cycle
-    INNER JOIN app.cycles AS cycle ON key_result_cycle.cycle_id = cycle.cycle_id
-    WHERE key_result_cycle.key_result_id = %(key_result_id)s
+        cycle_id,
+        cycle_name AS name,
+        starts_on,
+        ends_on,
+        is_closed_by_check_in,
+        is_archived,
+        archived_at,
+        opened_at,
+        left_at,
+        row_number() OVER (ORDER BY opened_at) AS cycle_number
+    FROM api.defined_key_result_cycle
+    WHERE key_result_id = %(key_result_id)s AND starts_on IS NOT NULL
 )
 
 SELECT

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from lakehouse.contracts.cycle import DAYS_TO_CLOSE
 from serving.data import schemas
 from serving.data.lists import rows
 from serving.data.lists.listing import Computed, Listing
@@ -22,7 +21,6 @@ def _missing_to_close(row: Row) -> Any:
 KEY_RESULTS = Listing(
     "/v1/key-results", "key_results", schemas.ListedKeyResult, "key_results", ("key_result_id", "cycle_id"),
     computed={"missing_to_close": Computed(_missing_to_close, CLOSING_INPUTS)},
-    parameters={"days_to_close": DAYS_TO_CLOSE},
 )  # fmt: skip
 OKR_PROGRESS = Listing(
     "/v1/okr-progress", "teams", schemas.TeamProgress, "team_scorecards", ("team_id", "cycle_id"),
@@ -33,7 +31,7 @@ TEAM_SCORECARDS = Listing(
 )
 ORGANISATION_SCORECARDS = Listing(
     "/v1/organisation-scorecards", "organisation_scorecards", schemas.OrganisationScorecard,
-    "organisation_scorecards", ("organisation", "cycle_id"), visible="within_query",
+    "organisation_scorecards", ("organisation_id", "cycle_id"), visible="by_organisation",
 )  # fmt: skip
 TEAMS = Listing("/v1/teams", "teams", rows.Team, "teams", ("team_id",), visible="by_organisation")
 USERS = Listing("/v1/users", "users", rows.User, "users", ("user_id",))

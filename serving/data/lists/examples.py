@@ -29,7 +29,13 @@ KEY_RESULT: Example = {
 }  # fmt: skip
 TEAM_PROGRESS: Example = {**_TEAM, "organisation": "Example", **_CYCLE, **_COUNTS}
 TEAM_SCORECARD: Example = {**TEAM_PROGRESS, "calibration_key_result_count": None, "overconfidence_ratio": None}
-ORGANISATION_SCORECARD: Example = {"organisation": "Example", **_CYCLE, "team_count": 4, **_COUNTS}
+ORGANISATION_SCORECARD: Example = {
+    "organisation_id": "example",
+    "organisation": "Example",
+    **_CYCLE,
+    "team_count": 4,
+    **_COUNTS,
+}
 TEAM: Example = {
     "team_id": "team-sales", "name": "Sales", "team_label": "Sales", "organisation_id": "example",
     "organisation_name": "Example", "archived_at": None, "successor_team_id": None, **_DEFINED,

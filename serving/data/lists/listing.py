@@ -52,7 +52,7 @@ class Listing:
     `rows_name` is the member of the response that contains the rows. `row` is the model of a row; its fields are the
     columns of the list, in this order. `query` names the file in serving/data/queries. `key` identifies a row. It is
     the default order, unless `newest_first` names a column. `visible` names the condition that restricts the list to
-    what the caller may see (queries/visible), and `parameters` are constants that the query needs.
+    what the caller may see (queries/visible).
     """
 
     path: str
@@ -61,9 +61,8 @@ class Listing:
     query: str
     key: tuple[str, ...]
     newest_first: str | None = None
-    visible: Literal["by_team", "by_organisation", "by_user", "within_query", "installation"] = "by_team"
+    visible: Literal["by_team", "by_organisation", "by_user", "installation"] = "by_team"
     computed: Mapping[str, Computed] = field(default_factory=dict)
-    parameters: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -16,7 +16,8 @@ from serving.data.lists.cursors import Cursors, Position
 from serving.data.lists.list_query import DEFAULT_PAGE, ListQuery, updated_since
 from serving.data.lists.listing import Listing, Term
 from serving.data.lists.page_statement import page_statement, position_parameters
-from serving.publication_reader import Publication, Published, PublishedReader, Row, Warehouse
+from serving.publication_reader import Publication, Published, PublishedReader, Row
+from serving.warehouses import Warehouses
 
 NAMED_FILTERS = ("team", "cycle", "organisation", "objective", "key_result", "user")
 BATCH_ROWS = 2_000
@@ -100,12 +101,12 @@ class ListRequest:
 class Lists:
     """Reads the lists. Every method raises NotPublished before the first publication."""
 
-    def __init__(self, warehouse: Warehouse) -> None:
-        self._warehouse = warehouse
+    def __init__(self, warehouses: Warehouses) -> None:
+        self._warehouses = warehouses
 
     def publication(self) -> Publication:
         """Return the current publication."""
-        return self._warehouse.publication()
+        return self._warehouses.installation.publication()
 
     def page(self, request: ListRequest) -> Published[Page]:
         """Return a page.
@@ -114,7 +115,7 @@ class Lists:
             UnknownName: the publication has no team, cycle or other entity with a name in a filter.
             CursorExpired: a newer publication has replaced the one that the cursor belongs to.
         """
-        return self._warehouse.read(lambda reader: read_page(reader, request))
+        return self._warehouses.seen_by(request.visible).read(lambda reader: read_page(reader, request))
 
     @contextmanager
     def all_rows(self, request: ListRequest) -> Iterator[Published[Iterator[list[Row]]]]:
@@ -124,7 +125,7 @@ class Lists:
             UnknownName: the publication has no team, cycle or other entity with a name in a filter.
         """
         with ExitStack() as stack:
-            reader = stack.enter_context(self._warehouse.snapshot())
+            reader = stack.enter_context(self._warehouses.seen_by(request.visible).snapshot())
             _checked_position(reader, request)
             statement = page_statement(request.listing, request.columns, request.order, None)
             cursor = stack.enter_context(reader.connection.cursor(name="rows", row_factory=dict_row))
@@ -167,5 +168,4 @@ def _checked_position(reader: PublishedReader, request: ListRequest) -> Sequence
 
 def _parameters(request: ListRequest, after: Sequence[Any] | None, limit: int | None) -> Mapping[str, Any]:
     common = {"updated_since": updated_since(request.query), "limit": limit}
-    constants = {**request.listing.parameters, **request.visible}
-    return {**request.query.filters(), **constants, **common, **position_parameters(after)}
+    return {**request.query.filters(), **request.visible, **common, **position_parameters(after)}

@@ -1,25 +1,12 @@
 -- Grain: one row per cycle in which the key result counts: the current cycle, then the others, newest first.
--- closable_until: the last day on which a closing check-in closes a carried-over key result in this cycle (ADR 19).
 SELECT key_result_id, organisation, team_id, team_name, team_label, cycle_id, cycle_name, cycle_start, cycle_end,
        objective_id, objective_title, title, unit, direction, baseline, target, weight,
        latest_value, latest_check_in_at, latest_confidence, check_in_count, days_since_check_in,
        progress_ratio, score_ratio, expected_progress_ratio, pace_ratio, status, status_since,
        opened_at, ended_at, is_current_cycle, is_archived, archived_at, archived_reason,
        is_closed, final_at, final_value, final_score, is_achieved,
-       late.closable_until
-FROM marts.mart_okr_scorecard AS scorecard
-LEFT JOIN LATERAL (
-    SELECT CASE
-        WHEN later.opened_at = scorecard.ended_at AND NOT later.is_archived
-            THEN scorecard.cycle_end + least(%(days_to_close)s::integer, (later.cycle_end - later.cycle_start + 1) / 2)
-    END AS closable_until
-    FROM marts.mart_okr_scorecard AS later
-    WHERE
-        scorecard.status = 'awaiting_close'
-        AND later.key_result_id = scorecard.key_result_id AND later.opened_at >= scorecard.ended_at
-    ORDER BY later.opened_at
-    LIMIT 1
-) AS late ON true
+       closable_until
+FROM marts.mart_okr_scorecard
 WHERE
     key_result_id = %(key_result_id)s
     AND (

@@ -1,6 +1,5 @@
 -- Grain: one row per key result in its current cycle or, if cycles are requested, per key result and requested cycle.
 -- Archived key results are included only on request.
--- closable_until: the last day on which a closing check-in closes a carried-over key result in this cycle (ADR 19).
 -- changed_at: docs/serving.md explains what it covers.
 SELECT
     scorecard.key_result_id, scorecard.organisation, scorecard.team_id, scorecard.team_name, scorecard.team_label,
@@ -11,25 +10,13 @@ SELECT
     scorecard.score_ratio, scorecard.expected_progress_ratio, scorecard.pace_ratio, scorecard.status,
     scorecard.status_since, scorecard.opened_at, scorecard.ended_at, scorecard.is_current_cycle,
     scorecard.is_archived, scorecard.archived_at, scorecard.archived_reason, scorecard.is_closed, scorecard.final_at,
-    scorecard.final_value, scorecard.final_score, scorecard.is_achieved, late.closable_until,
+    scorecard.final_value, scorecard.final_score, scorecard.is_achieved, scorecard.closable_until,
     greatest(
         key_result.changed_at, objective.changed_at, cycle.changed_at, team.changed_at, check_in.changed_at,
         scorecard.opened_at, scorecard.ended_at, scorecard.archived_at, scorecard.final_at,
         scorecard.status_since::timestamp AT TIME ZONE 'UTC'
     ) AS changed_at
 FROM marts.mart_okr_scorecard AS scorecard
-LEFT JOIN LATERAL (
-    SELECT CASE
-        WHEN later.opened_at = scorecard.ended_at AND NOT later.is_archived
-            THEN scorecard.cycle_end + least(%(days_to_close)s::integer, (later.cycle_end - later.cycle_start + 1) / 2)
-    END AS closable_until
-    FROM marts.mart_okr_scorecard AS later
-    WHERE
-        scorecard.status = 'awaiting_close'
-        AND later.key_result_id = scorecard.key_result_id AND later.opened_at >= scorecard.ended_at
-    ORDER BY later.opened_at
-    LIMIT 1
-) AS late ON true
 LEFT JOIN (
     SELECT key_result_id, max(recorded_at) AS changed_at FROM marts.dim_key_result GROUP BY key_result_id
 ) AS key_result ON scorecard.key_result_id = key_result.key_result_id

@@ -28,7 +28,7 @@ def okr(stack: Stack, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_login_is_added_listed_and_removed(test_stack: Stack, postgres: Settings) -> None:
-    added = okr(test_stack, "add", "maria")
+    added = okr(test_stack, "add", "maria", "--organisation", "acme")
     address = added.stdout.strip()
     assert added.returncode == 0, added.stderr
     assert "shown only once" in added.stderr
@@ -38,7 +38,7 @@ def test_a_login_is_added_listed_and_removed(test_stack: Stack, postgres: Settin
         )  # fmt: skip
         listed = okr(test_stack, "list").stdout
         assert "maria\tsince=" in listed
-        assert "sessions=1 of 5" in listed
+        assert "sessions=1 of 5\torganisation=acme" in listed
         removed = okr(test_stack, "remove", "maria")
         assert removed.stdout == "maria can no longer log in.\n", removed.stderr
         with pytest.raises(psycopg.OperationalError, match="terminating connection"):

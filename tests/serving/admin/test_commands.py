@@ -11,7 +11,8 @@ from tests.serving.admin.operators import OperatorClient
 
 Run = Callable[..., Result]
 SETTINGS = (
-    "dsn_serving", "redis_url", "jwt_secret", "airflow_url", "airflow_serving_user", "airflow_serving_password",
+    "dsn_serving", "dsn_organisation", "redis_url", "jwt_secret", "airflow_url", "airflow_serving_user",
+    "airflow_serving_password",
     "mlflow_store_uri", "mlflow_artifacts",
 )  # fmt: skip
 

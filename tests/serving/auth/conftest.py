@@ -14,7 +14,7 @@ from serving.auth.actor import Actor
 from serving.auth.assignment import Assignment
 from serving.auth.auth_services import Auth, build_auth
 from serving.auth.roles import Role
-from serving.publication_reader import Warehouse
+from serving.warehouses import Warehouses
 from tests.databases import NewDatabase
 from tests.serving.live_server import Api, serving
 
@@ -59,15 +59,15 @@ def auth(api: Api) -> Auth:
 @pytest.fixture
 def other_worker(empty: Settings, api: Api) -> Iterator[Auth]:
     """The services of a second worker of the same installation."""
-    warehouse = Warehouse(empty.require("dsn_serving"))
+    warehouses = Warehouses.from_settings(empty)
     with redis.Redis.from_url(empty.require("redis_url")) as client:
-        worker = build_auth(empty.model_copy(update={"state": Path(empty.state, "worker-2")}), warehouse, client)
-        warehouse.open()
+        worker = build_auth(empty.model_copy(update={"state": Path(empty.state, "worker-2")}), warehouses, client)
+        warehouses.open()
         worker.signing_keys.prepare()
         worker.watch.start()
         yield worker
         worker.watch.stop()
-        warehouse.close()
+        warehouses.close()
 
 
 def new_account(auth: Auth, username: str, role: Role = Role.MEMBER, assignment: Assignment | None = None) -> Account:

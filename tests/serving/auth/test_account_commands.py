@@ -20,7 +20,7 @@ Run = Callable[..., Result]
 @pytest.fixture
 def okr(api: Api, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run a command with the settings of the running application."""
-    for name in ("dsn_serving", "redis_url", "jwt_secret"):
+    for name in ("dsn_serving", "dsn_organisation", "redis_url", "jwt_secret"):
         monkeypatch.setenv(f"OKR_{name.upper()}", api.settings.require(name))
 
     def run(*arguments: str, stdin: str = "") -> Result:

@@ -134,7 +134,7 @@ def test_without_redis_pages_say_so_and_tokens_stay_valid(
 def test_two_installations_on_one_host_have_different_cookies(api: Api, auth: Auth) -> None:
     changed = {"jwt_secret": SecretStr("s" * 64), "api_url": "https://okr.example"}
     with redis.Redis() as client:
-        second = build_auth(api.settings.model_copy(update=changed), api.services.warehouse, client)
+        second = build_auth(api.settings.model_copy(update=changed), api.services.warehouses, client)
     assert second.cookies.session.startswith("__Host-okr_session_")
     assert second.cookies.session.removeprefix("__Host-") != auth.cookies.session
     assert second.cookies.device != auth.cookies.device

@@ -19,6 +19,7 @@ def second_api(running_api: Api, new_database: NewDatabase, tmp_path_factory: py
     with new_database() as database:
         own = {
             "state": tmp_path_factory.mktemp("second"), "dsn_serving": database.dsn_serving,
+            "dsn_organisation": database.dsn_organisation,
             "jwt_secret": SecretStr("another secret of at least sixty-four characters " * 2),
         }  # fmt: skip
         with serving(settings.model_copy(update=own)) as second:

@@ -13,7 +13,7 @@ from serving.data.lists.definitions import TEAMS
 from serving.data.lists.queries import TeamsQuery
 from serving.data.lists.service import ListRequest, Lists
 from serving.errors import CursorExpired
-from serving.publication_reader import Warehouse
+from serving.warehouses import Warehouses
 from tests.serving.published_organisation import DATA_AS_OF, RUN, republish
 
 TEAM_COUNT = 60
@@ -46,10 +46,10 @@ def lists(fresh_database: Settings) -> Iterator[Lists]:
             "VALUES (0, 0, now(), gen_random_uuid(), 't', 's', 'k', now(), now(), false, '{}')"
         )
     publish(fresh_database, 1)
-    warehouse = Warehouse(fresh_database.require("dsn_serving"))
-    warehouse.open()
-    yield Lists(warehouse)
-    warehouse.close()
+    warehouses = Warehouses.from_settings(fresh_database)
+    warehouses.open()
+    yield Lists(warehouses)
+    warehouses.close()
 
 
 def test_a_walk_over_publications_returns_each_lasting_row_once(lists: Lists, fresh_database: Settings) -> None:

@@ -90,6 +90,7 @@ state_in_cycle as (
 described as (
     select
         state_in_cycle.key_result_id,
+        coalesce(state_in_cycle.team_organisation_id, state_in_cycle.cycle_organisation_id) as organisation_id,
         coalesce(organisation.name, state_in_cycle.team_organisation_id, state_in_cycle.cycle_organisation_id) as organisation,
         state_in_cycle.team_id,
         state_in_cycle.team_name,

@@ -66,9 +66,8 @@ followed as (
         lag(stay_number) over by_time as past_stay_number,
         coalesce(
             is_final and lag(is_open_at_end) over by_time
-            and {{ utc_date('checked_in_at') }} <= lag(cycle_end) over by_time + least(
-                {{ var('days_to_close') }}, (cycle_end - cycle_start + 1) / 2
-            ),
+            and {{ utc_date('checked_in_at') }}
+            <= {{ last_day_to_close('lag(cycle_end) over by_time', 'cycle_start', 'cycle_end') }},
             false
         ) as is_soon
     from stay

@@ -8,7 +8,8 @@ select
     check_in_id,
     key_result_id,
     user_id,
-    team_id,
+    dated.team_id,
+    team.organisation_id,
     placed_cycle_id as cycle_id,
     cycle_id as counted_cycle_id,
     checked_in_at,
@@ -30,3 +31,4 @@ select
     kafka_partition,
     kafka_offset
 from dated
+left join {{ ref('int_team') }} as team on dated.team_id = team.team_id

@@ -38,6 +38,7 @@ select
     grouped.cycle_id,
     grouped.week_start,
     grouped.last_day,
+    coalesce(named.organisation_id, cycle.organisation_id) as organisation_id,
     coalesce(organisation.name, team.organisation_id, cycle.organisation_id) as organisation,
     team.name as team_name,
     {{ team_label('grouped.team_id', 'team.name', 'named') }} as team_label,

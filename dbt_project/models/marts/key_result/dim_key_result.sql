@@ -2,6 +2,7 @@ select
     version.key_result_id,
     version.version_number,
     version.objective_id,
+    team.organisation_id,
     version.title,
     version.unit,
     version.baseline,
@@ -17,6 +18,9 @@ select
     ending.ended_at as archived_at,
     ending.reason as archived_note
 from {{ ref('int_key_result_version') }} as version
+left join {{ ref('int_objective_version') }} as objective
+    on version.objective_id = objective.objective_id and objective.is_current
+left join {{ ref('int_team') }} as team on objective.team_id = team.team_id
 left join {{ ref('int_ending') }} as ending
     on version.is_current and version.key_result_id = ending.id
     and ending.noun = 'key_result' and ending.revived_at is null

@@ -117,7 +117,8 @@ paced as (
 select
     key_result_id,
     day,
-    team_id,
+    paced.team_id,
+    team.organisation_id,
     team_name,
     cycle_id,
     baseline,
@@ -135,3 +136,4 @@ select
         else {{ open_status('progress_ratio', 'pace_ratio') }}
     end as status
 from paced
+left join {{ ref('int_team') }} as team on paced.team_id = team.team_id

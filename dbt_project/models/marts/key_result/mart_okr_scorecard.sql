@@ -20,6 +20,7 @@ measured as (
     select
         key_result.*,
         {{ team_label('key_result.team_id', 'key_result.team_name', 'team') }} as team_label,
+        team.organisation_id as team_organisation_id,
         latest_check_in.latest_value,
         latest_check_in.latest_check_in_at,
         latest_check_in.latest_confidence,
@@ -57,11 +58,19 @@ running_since as (
         on with_status.key_result_id = daily.key_result_id and with_status.cycle_id = daily.cycle_id
     where with_status.status in ('no_check_in', 'on_track', 'at_risk', 'off_track')
     group by with_status.key_result_id, with_status.cycle_id
+),
+
+next_cycle as (
+    select distinct on (key_result_id, opened_at) key_result_id, opened_at, cycle_start, cycle_end
+    from with_status
+    where not is_archived
+    order by key_result_id, opened_at, cycle_id
 )
 
 select
     with_status.key_result_id,
     with_status.cycle_id,
+    coalesce(with_status.team_organisation_id, with_status.organisation_id) as organisation_id,
     with_status.organisation,
     with_status.team_id,
     with_status.team_name,
@@ -101,6 +110,10 @@ select
     with_status.opened_at,
     with_status.ended_at,
     with_status.is_current_cycle,
+    case
+        when next_cycle.key_result_id is not null
+            then {{ last_day_to_close('with_status.cycle_end', 'next_cycle.cycle_start', 'next_cycle.cycle_end') }}
+    end as closable_until,
     with_status.is_archived,
     with_status.archived_at,
     with_status.archived_reason,
@@ -112,3 +125,6 @@ select
 from with_status
 left join running_since
     on with_status.key_result_id = running_since.key_result_id and with_status.cycle_id = running_since.cycle_id
+left join next_cycle
+    on with_status.status = 'awaiting_close'
+    and with_status.key_result_id = next_cycle.key_result_id and with_status.ended_at = next_cycle.opened_at

@@ -3,6 +3,7 @@ select
     version.version_number,
     version.title,
     version.team_id,
+    team.organisation_id,
     version.cycle_id,
     version.parent_objective_id,
     version.owner_user_id,
@@ -14,6 +15,7 @@ select
     ending.ended_at as archived_at,
     ending.reason as archived_note
 from {{ ref('int_objective_version') }} as version
+left join {{ ref('int_team') }} as team on version.team_id = team.team_id
 left join {{ ref('int_ending') }} as ending
     on version.is_current and version.objective_id = ending.id
     and ending.noun = 'objective' and ending.revived_at is null

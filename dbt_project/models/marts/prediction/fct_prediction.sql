@@ -39,7 +39,8 @@ scored as (
 select
     prediction_id,
     key_result_id,
-    team_id,
+    scored.team_id,
+    team.organisation_id,
     forecast_cycle_id as cycle_id,
     as_of,
     occurred_at as served_at,
@@ -65,3 +66,4 @@ select
     case when is_scored then power(probability - is_achieved::integer, 2) end as brier_score,
     case when is_scored then {{ at_least('final_score', 'low') }} and {{ at_least('high', 'final_score') }} end as is_in_interval
 from scored
+left join {{ ref('int_team') }} as team on scored.team_id = team.team_id

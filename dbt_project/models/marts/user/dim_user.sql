@@ -4,6 +4,7 @@ select
     version.name,
     version.email,
     version.team_id,
+    team.organisation_id,
     version.valid_from,
     version.valid_to,
     version.recorded_at,
@@ -11,5 +12,6 @@ select
     version.is_current,
     ending.ended_at as deactivated_at
 from {{ ref('int_user_version') }} as version
+left join {{ ref('int_team') }} as team on version.team_id = team.team_id
 left join {{ ref('int_ending') }} as ending
     on version.is_current and version.user_id = ending.id and ending.noun = 'user' and ending.revived_at is null

@@ -25,19 +25,28 @@ active as (
         coalesce(key_result_count, 0) as key_result_count
     from viewed
     full outer join checked_in using (user_id, day)
-)
+),
 
 -- The user's team at the end of the day. The users of a dissolved team belong to its successor.
+placed as (
+    select
+        active.*,
+        case when holder.team_id is null then person.team_id else holder.holder_id end as team_id
+    from active
+    left join {{ ref('int_user_version') }} as person
+        on active.user_id = person.user_id
+        and active.day_end > person.holds_from and active.day_end <= person.holds_to
+    left join {{ ref('int_team_holder') }} as holder
+        on person.team_id = holder.team_id and active.day_end > holder.from_at and active.day_end <= holder.to_at
+)
+
 select
-    active.user_id,
-    active.day,
-    case when holder.team_id is null then person.team_id else holder.holder_id end as team_id,
-    active.page_view_count,
-    active.check_in_count,
-    active.key_result_count
-from active
-left join {{ ref('int_user_version') }} as person
-    on active.user_id = person.user_id
-    and active.day_end > person.holds_from and active.day_end <= person.holds_to
-left join {{ ref('int_team_holder') }} as holder
-    on person.team_id = holder.team_id and active.day_end > holder.from_at and active.day_end <= holder.to_at
+    placed.user_id,
+    placed.day,
+    placed.team_id,
+    team.organisation_id,
+    placed.page_view_count,
+    placed.check_in_count,
+    placed.key_result_count
+from placed
+left join {{ ref('int_team') }} as team on placed.team_id = team.team_id

@@ -434,6 +434,7 @@ class OkrProgressResponse(Struct, frozen=True, kw_only=True):
 class OrganisationScorecard(Struct, frozen=True, kw_only=True):
     """An organisation in a cycle, over the key results of all its teams. Ratios are shares."""
 
+    organisation_id: str | None
     organisation: str | None
     cycle_id: str | None
     cycle_name: str | None

@@ -1,2 +1,0 @@
--- Condition: always true, because the list's own query restricts its rows.
-true
