@@ -1,6 +1,6 @@
 """Train a forecast model on the published feature mart and promote it if it is better.
 
-**Purpose**: every week, tune, train, calibrate and evaluate a forecast model on the published feature mart, register it
+**Purpose**: every week, tune, train and evaluate a forecast model on the published feature mart, register it
 in MLflow, and make it the champion if it beats both the pacing rule and the current champion on the same held-out
 cycle.
 
