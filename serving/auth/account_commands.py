@@ -40,7 +40,7 @@ def add_account(  # noqa: PLR0913, PLR0917 -- the options of the command
     generate: Generate = False,
     one_time: OneTime = False,
 ) -> None:
-    """Create an account. Without an option for it, the command asks for the password."""
+    """Create an account. Without an option for the password, the command asks for it."""
     from serving.auth.assignment import Assignment
 
     password = _password(password_stdin=password_stdin, generate=generate or one_time)
@@ -100,13 +100,13 @@ def change_role(username: Username, role: Annotated[str, typer.Argument(help="Th
 def change_account(  # noqa: PLR0913, PLR0917 -- the options of the command
     username: Username,
     role: Annotated[str | None, typer.Option(help="The new role.")] = None,
-    organisation: Annotated[str | None, typer.Option(help="The new organisation; '' for the installation.")] = None,
-    user: Annotated[str | None, typer.Option(help="The new user id; '' for none.")] = None,
-    team: Annotated[list[str] | None, typer.Option(help="A team that it leads, instead of the present ones.")] = None,
-    no_teams: Annotated[bool, typer.Option("--no-teams", help="It leads no team any more.")] = False,
+    organisation: Annotated[str | None, typer.Option(help="Id of the new organisation; '' for none.")] = None,
+    user: Annotated[str | None, typer.Option(help="Id of the new user; '' for none.")] = None,
+    team: Annotated[list[str] | None, typer.Option(help="Id of a team that the account leads from now on.")] = None,
+    no_teams: Annotated[bool, typer.Option("--no-teams", help="The account leads no team from now on.")] = False,
     plan: Annotated[str | None, typer.Option(help="The new plan.")] = None,
 ) -> None:
-    """Change the role, organisation, user, teams or plan of an account. Its sessions and tokens end."""
+    """Change the role, organisation, user, teams or plan of an account. Its sessions and tokens are revoked."""
     fields: dict[str, object] = {}
     if role is not None:
         fields["role"] = _role(role)
@@ -138,7 +138,7 @@ def change_password(
 
 @app.command("sessions")
 def list_sessions(username: Username) -> None:
-    """List the logins of an account that are not over, newest first."""
+    """List the active logins of an account, newest first."""
     with auth_services() as (services, _):
         for each in services.account_logins.listed(username):
             started = f"since {each.started_at:%Y-%m-%d %H:%M}"
@@ -148,7 +148,7 @@ def list_sessions(username: Username) -> None:
 @app.command("logout")
 def log_out(
     username: Username,
-    session: Annotated[str | None, typer.Option(help="Only this one, as shown by `okr account sessions`.")] = None,
+    session: Annotated[str | None, typer.Option(help="Only this login, as shown by `okr account sessions`.")] = None,
 ) -> None:
     """End the logins of an account, or one of them. Its API keys stay valid."""
     with auth_services() as (services, _):

@@ -10,7 +10,7 @@ from serving.auth.command_context import actor, auth_services
 
 api_keys = typer.Typer(no_args_is_help=True, help="Manage API keys.")
 auth = typer.Typer(no_args_is_help=True, help="Manage the keys that sign access tokens.")
-audit = typer.Typer(no_args_is_help=True, help="List and check the audit log.")
+audit = typer.Typer(no_args_is_help=True, help="List the events of the audit log, and check that it was not changed.")
 
 Username = Annotated[str, typer.Argument(help="The user name.")]
 Prefix = Annotated[str, typer.Argument(help="The key's prefix, as shown by `okr api-key list`.")]
@@ -72,7 +72,7 @@ def list_signing_keys() -> None:
 
 @auth.command("rotate-keys")
 def rotate_keys() -> None:
-    """Create a new key that signs access tokens a minute later. Nobody is logged out."""
+    """Create a new key, which signs access tokens from a minute later on. Nobody is logged out."""
     with auth_services() as (services, _):
         key = services.key_rotation.rotate(actor()).key
     typer.echo(f"The key {key.kid} signs from {key.signs_from:%Y-%m-%d %H:%M:%S} UTC.")
@@ -80,7 +80,7 @@ def rotate_keys() -> None:
 
 @audit.command("list")
 def list_audit_events(
-    subject: Annotated[str | None, typer.Option(help="Only events about this, e.g. a user name.")] = None,
+    subject: Annotated[str | None, typer.Option(help="Only events about this subject, e.g. a user name.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=1_000, help="Maximum number of events.")] = 100,
 ) -> None:
     """List the events of the audit log, newest first."""

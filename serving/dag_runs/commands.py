@@ -36,7 +36,7 @@ def start(
     dag: DagId,
     conf: Annotated[str, typer.Option(help="Parameters as a JSON object, e.g. '{\"accept_raw_batch\": true}'.")] = "{}",
     idempotency_key: Annotated[
-        str | None, typer.Option(help="A key for this run; with the same key, it is started only once.")
+        str | None, typer.Option(help="A key for this run. With the same key, the run is started only once.")
     ] = None,
 ) -> None:
     """Start a run and print its id."""

@@ -16,7 +16,7 @@ app = typer.Typer(no_args_is_help=True, help="Show or clear the forecasts that t
 
 @app.command()
 def show() -> None:
-    """List the entries, one per publication and model version."""
+    """List the cached forecasts, one entry per publication and model version."""
     with _cache() as cache:
         for entry in cache.entries():
             typer.echo(f"{entry.key}\t{entry.bytes:,} bytes\texpires in {entry.expires_in_s} s")
@@ -24,7 +24,7 @@ def show() -> None:
 
 @app.command()
 def clear() -> None:
-    """Delete the entries. Workers compute them again when they need them."""
+    """Delete the cached forecasts. Workers compute them again when they need them."""
     with _cache() as cache:
         typer.echo(f"Deleted {cache.clear(actor())} entries.")
 

@@ -6,7 +6,7 @@ import typer
 
 from serving.auth.command_context import actor, auth_services
 
-app = typer.Typer(no_args_is_help=True, help="Manage rate plans: how many requests accounts may send.")
+app = typer.Typer(no_args_is_help=True, help="Manage rate plans, which limit the requests of accounts.")
 
 
 @app.command("list")
@@ -24,7 +24,7 @@ def list_plans() -> None:
 def set_plan(
     name: Annotated[str, typer.Argument(help="The name of the plan.")],
     per_second: Annotated[float, typer.Option(min=0.01, max=1_000_000, help="Requests permitted per second.")],
-    burst: Annotated[int, typer.Option(min=1, max=1_000_000, help="Requests permitted at once.")],
+    burst: Annotated[int, typer.Option(min=1, max=1_000_000, help="Requests permitted in a burst.")],
     description: Annotated[str, typer.Option(help="Whom the plan is for.")],
 ) -> None:
     """Create or change a plan. Every worker applies it within ten seconds."""
