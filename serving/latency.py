@@ -1,7 +1,7 @@
 """Send the performance of each route as events to the metrics topic, once a minute.
 
-The seed of this project asks for this: performance and health per minute, in the same history as everything else. It is
-derived from the same counts as Prometheus' metrics.
+The events are derived from the same counts as Prometheus' metrics. They give the API's performance the same history as
+all other events.
 """
 
 import os
@@ -20,7 +20,7 @@ from serving.spool_sender import SOURCE, SpoolSender
 
 WINDOW_S = 60.0
 EXPORT_EVERY_S = 1.0  # another worker of this host may answer Prometheus
-LEFT_TO_OTHERS_FROM = 0.5  # above this fill ratio of the spool, latencies are dropped to leave space for forecasts
+MAX_FILL_RATIO = 0.5  # of the spool for latencies; above it, the latencies of a window are dropped
 PERCENTILES = {"request_latency_p50": 0.50, "request_latency_p95": 0.95, "request_latency_p99": 0.99}
 
 
@@ -86,7 +86,7 @@ class LatencyReporter:
         """Send the requests since the previous report as events."""
         try:
             events = self._events()
-            if self._sender.state().fill_ratio > LEFT_TO_OTHERS_FROM:
+            if self._sender.state().fill_ratio > MAX_FILL_RATIO:
                 get_logger(__name__).warning("a window of latencies is dropped: too many events wait for the broker")
                 return
             self._sender.post(events)
