@@ -56,7 +56,9 @@ class Settings(BaseSettings):
     airflow_url: str = ""
     airflow_user: str = "admin"
     airflow_password: SecretStr = SecretStr("")
-    airflow_serving_user: str = Field(default="okr-serving", description="the API's login, which may start runs")
+    airflow_serving_user: str = Field(
+        default="okr-serving", description="the API's login to Airflow, which may start runs"
+    )
     airflow_serving_password: SecretStr = SecretStr("")
     mlflow_url: str = ""
     mlflow_user: str = "admin"
