@@ -17,8 +17,8 @@ from lakehouse.warehouse import sqlalchemy_url
 # Airflow imports airflow_local_settings.py from this folder before the scheduler forks its tasks.
 CONFIG_FOLDER = Path(__file__).with_name("airflow_config")
 PARALLEL_TASKS = 8
-# Each login: the variable of its user name, its role (`user` is the lowest that may start runs), and the variable of its
-# password.
+# For each login, the variable of its user name, its role (`user` is the lowest that may start runs), and the variable
+# of its password.
 LOGINS = (
     ("OKR_AIRFLOW_USER", "admin", "OKR_AIRFLOW_PASSWORD"),
     ("OKR_AIRFLOW_SERVING_USER", "user", "OKR_AIRFLOW_SERVING_PASSWORD"),
