@@ -14,13 +14,13 @@ _CONNECTION = "+ping +hello +select +client|setinfo +client|setname +client|main
 _TRANSACTION = "+multi +exec +discard"
 _RIGHTS = {
     ADMIN: "~* &* +@all",
-    # Sessions, counts of failed logins, leases of rate limits (a script), the cache of forecasts, and the live figures,
-    # which it only reads: the commands that write to sorted sets are for the lists of sessions.
+    # Sessions, counts of failed logins, leases of rate limits (a script), the cache of forecasts, and the live figures.
+    # The API only reads the live figures; it needs the commands that write to sorted sets for the lists of sessions.
     SERVING: (
         f"~okr:* {_CONNECTION} {_TRANSACTION} +get +mget +set +del +unlink +incrby +expire +ttl +strlen +scan "
         "+zadd +zrem +zrange +zrevrange +zscore +zcount +hgetall +eval +evalsha +script|load +time"
     ),
-    # The live figures, and no session.
+    # The live figures, but no sessions.
     STATE: (
         "~okr:active_users ~okr:check_ins ~okr:cycle_progress ~okr:consumer_lag ~okr:figures* "
         f"{_CONNECTION} {_TRANSACTION} +watch +unwatch +get +set +del +incrby +hset +hgetall +zadd +zcount "
