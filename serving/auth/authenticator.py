@@ -20,7 +20,7 @@ from serving.errors import NotSignedIn
 
 SCHEME = "bearer "
 RECENT_S = 60.0
-RETRY_S = 10.0  # how long a known API key is used before it is verified again, while PostgreSQL is away
+RETRY_S = 10.0  # how long a known API key is used before it is verified again, while PostgreSQL is unavailable
 
 
 class Authenticator:

@@ -1,4 +1,4 @@
-"""Count failed logins per window in Redis or, while Redis is away, in this process."""
+"""Count failed logins per window in Redis or, while Redis is unavailable, in this process."""
 
 import hashlib
 import threading

@@ -1,7 +1,8 @@
 """Revoked credentials, as far as this worker knows them.
 
 PostgreSQL (auth.revocation) has the truth. `CredentialWatch` reads new rows once a second, so a revocation reaches
-every worker of every host within 2 s, also while Redis is away. While PostgreSQL is away, the last known ones apply.
+every worker of every host within 2 s, also while Redis is unavailable. While PostgreSQL is unavailable, the last known
+revocations apply.
 """
 
 import threading

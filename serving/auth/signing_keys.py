@@ -129,7 +129,7 @@ class SigningKeys:
         """Return the public key with an id, or None. An unknown id may be of a new key, so the keys are read again."""
         key = self._keys.get(kid)
         if key is None and time.monotonic() - self._loaded_at > UNKNOWN_KEY_PAUSE_S:
-            self._loaded_at = time.monotonic()  # also if PostgreSQL is away
+            self._loaded_at = time.monotonic()  # also if PostgreSQL is unavailable
             self.load()
             key = self._keys.get(kid)
         if key is None or (key.verifies_until is not None and key.verifies_until < datetime.now(UTC)):

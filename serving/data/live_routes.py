@@ -49,7 +49,7 @@ class FollowingLogin:
             _login(self._request, self._token, self._services)
         except (NotSignedIn, NotAllowed):
             return False
-        except RetryableError:  # PostgreSQL or Redis, from which the figures come, is away
+        except RetryableError:  # PostgreSQL or Redis, from which the figures come, is unavailable
             return True
         return True
 
