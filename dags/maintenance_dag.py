@@ -1,8 +1,9 @@
 """Maintain the lake and delete old API requests, every ten minutes.
 
 **Purpose**: compact small files, clean up the Delta log, delete files that no table version within the retention
-(OKR_LAKE_RETENTION_DAYS) needs, and delete API requests that were received more than 90 days ago. It runs concurrently
-with landing, loading and readers, and nothing waits for it.
+(OKR_LAKE_RETENTION_DAYS) needs, prune `okr_system_metrics` (OKR_SYSTEM_METRICS_RETENTION_DAYS), and delete API requests
+that were received more than 90 days ago. It runs concurrently with landing, loading and readers, and nothing waits for
+it.
 
 **Owner**: data-platform
 

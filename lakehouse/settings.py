@@ -31,6 +31,11 @@ class Settings(BaseSettings):
     lake_retention_days: int = Field(
         default=7, ge=2, description="days of time travel, and the age at which files of killed workers are deleted"
     )
+    system_metrics_retention_days: int = Field(
+        default=90,
+        ge=35,
+        description="days for which the lake and raw keep okr_system_metrics, or up to a week longer",
+    )
     spool_events: int = Field(
         default=200_000, ge=1, description="maximum number of events that a source spools while no broker responds"
     )

@@ -11,12 +11,14 @@ from ingestion.ledger.offsets import Gap
 class PartitionLedger:
     """Event counts of one partition. Counts that need the broker are None if it could not be queried.
 
-    If no offset is in the lake twice, produced = landed + absent + unlanded. If loading is correct, landed = rejected +
-    loaded + waiting. `excused` contains the gaps for which the broker confirmed in this run that it has no record.
+    If no offset is in the lake twice, produced = pruned + landed + absent + unlanded. If loading is correct, landed =
+    rejected + loaded + waiting. `pruned` are the rows that were deleted after their retention; all other counts of rows
+    are of what is left. `excused` contains the gaps for which the broker confirmed in this run that it has no record.
     """
 
     partition: int
     produced: int | None = None
+    pruned: int = 0
     landed: int = 0
     rejected: int = 0
     absent: int = 0
@@ -52,6 +54,11 @@ class TopicLedger:
     def absent(self) -> int:
         """Offsets that will never have a row in the lake: the broker has no record there, or an event is missing."""
         return sum(each.absent for each in self.by_partition)
+
+    @property
+    def pruned(self) -> int:
+        """Rows that were landed and loaded, and deleted after their retention."""
+        return sum(each.pruned for each in self.by_partition)
 
     @property
     def partitions(self) -> int:

@@ -35,8 +35,11 @@ class LandedPartition:
     valid_waiting: int = 0
     offsets: Tally = field(default_factory=Tally)
 
-    def add(self, offsets: "np.ndarray", is_rejected: "np.ndarray", watermark: int) -> None:
-        """Add rows to the counts."""
+    def add(self, offsets: "np.ndarray", is_rejected: "np.ndarray", watermark: int, pruned_end: int = 0) -> None:
+        """Add rows to the counts, without those whose offsets are pruned: their file remains for the sake of others."""
+        if pruned_end:
+            kept = offsets >= pruned_end
+            offsets, is_rejected = offsets[kept], is_rejected[kept]
         valid = offsets[~is_rejected]
         loaded = valid[valid < watermark]
         self.rows += len(offsets)
@@ -48,9 +51,9 @@ class LandedPartition:
 
 
 def read_landed(
-    lake_uri: str, topic: str, watermarks: Mapping[int, int], known: Collection[int] = ()
+    lake_uri: str, topic: str, watermarks: Mapping[int, int], known: Collection[int] = (), *, pruned: Mapping[int, int]
 ) -> dict[int, LandedPartition]:
-    """Read a landing table's newest snapshot in batches and count its rows by partition.
+    """Read a landing table's newest snapshot in batches and count its rows by partition, from `pruned` (offsets) on.
 
     This takes one byte of memory per offset. The result includes every partition that has rows. It also includes the
     partitions in `watermarks` (from the load) and `known` (from the broker) that have a transaction.
@@ -63,7 +66,7 @@ def read_landed(
 
     uri = table_uri(lake_uri, topic)
     try:
-        return _read(open_table(uri), topic, watermarks, known)
+        return _read(open_table(uri), topic, watermarks, known, pruned)
     except TableNotFoundError:
         return {}
     except (DeltaError, PolarsError, OSError) as error:
@@ -82,7 +85,11 @@ def landed_log(lake_uri: str, topic: str) -> str | None:
 
 
 def _read(
-    table: "DeltaTable", topic: str, watermarks: Mapping[int, int], known: Collection[int]
+    table: "DeltaTable",
+    topic: str,
+    watermarks: Mapping[int, int],
+    known: Collection[int],
+    pruned: Mapping[int, int],
 ) -> dict[int, LandedPartition]:
     import numpy as np
     import polars as pl
@@ -94,7 +101,8 @@ def _read(
         for partition in map(int, np.unique(partitions)):
             in_partition = partitions == partition
             counts = landed.setdefault(partition, LandedPartition())
-            counts.add(offsets[in_partition], is_rejected[in_partition], watermarks.get(partition, 0))
+            end = pruned.get(partition, 0)
+            counts.add(offsets[in_partition], is_rejected[in_partition], watermarks.get(partition, 0), end)
     log_id = table.metadata().description
     for partition in {*landed, *watermarks, *known}:
         version = table.transaction_version(application_id(log_id, LANDING_GROUP, topic, partition))

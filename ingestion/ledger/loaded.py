@@ -1,12 +1,14 @@
 """Read the loaded rows of all topics from PostgreSQL, in one snapshot."""
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import psycopg
 from psycopg import sql
 
 from ingestion.ledger.offsets import Gap
+from ingestion.ledger.pruned import Pruned
 from lakehouse.errors import RetryableError
 from lakehouse.warehouse import connect, read_sql
 
@@ -25,15 +27,23 @@ class LoadedPartition:
 class LoadedTopic:
     """Counts of one table of raw, by partition, and its number of distinct event ids.
 
-    `excused` contains the gaps that earlier runs excused, by log and partition, in ascending order.
+    `excused` contains the gaps that earlier runs excused, by log and partition, in ascending order. `pruned_in_lake`
+    is what the lake had recorded as pruned, and `pruned` what counts as pruned. The counts are of what follows.
     """
 
     partitions: Mapping[int, LoadedPartition]
     distinct_events: int
     excused: Mapping[tuple[str, int], Sequence[Gap]]
+    pruned_in_lake: Mapping[int, int]
+    pruned: Mapping[int, Pruned]
 
 
-def read_loaded(dsn: str, topics: Sequence[str]) -> dict[str, LoadedTopic]:
+# Return the end of the pruned offsets that the lake has recorded, for a topic and partitions of it.
+PrunedEnds = Callable[[str, Collection[int]], Mapping[int, int]]
+LogId = Callable[[str], str | None]  # of a topic's table in the lake
+
+
+def read_loaded(dsn: str, topics: Sequence[str], log_id_of: LogId, pruned_ends: PrunedEnds) -> dict[str, LoadedTopic]:
     """Read every topic's raw table and the gaps that earlier runs excused.
 
     Raises:
@@ -42,25 +52,46 @@ def read_loaded(dsn: str, topics: Sequence[str]) -> dict[str, LoadedTopic]:
     try:
         with connect(dsn, application="okr-ledger") as connection:
             connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-            return {topic: _read(connection, topic) for topic in topics}
+            return {topic: _read(connection, topic, log_id_of(topic), pruned_ends) for topic in topics}
     except psycopg.Error as error:
         raise RetryableError(
             f"PostgreSQL's schemas raw and ops cannot be read: {error} Is the stack up (`make status`)?"
         ) from error
 
 
-def _read(connection: "psycopg.Connection[tuple[object, ...]]", topic: str) -> LoadedTopic:
-    parts = {"table": sql.Identifier("raw", topic), "topic": sql.Literal(topic)}
+def _read(
+    connection: "psycopg.Connection[tuple[object, ...]]", topic: str, log_id: str | None, pruned_ends: PrunedEnds
+) -> LoadedTopic:
+    parts: dict[str, sql.Composable] = {"table": sql.Identifier("raw", topic), "topic": sql.Literal(topic)}
+    recorded = connection.execute(_query("pruned_ranges").format(**parts)).fetchall()
+    known = {int(str(row[0])) for row in connection.execute(_query("watermark_partitions").format(**parts))}
+    pruned_in_lake = pruned_ends(topic, sorted(known))
+    pruned = {partition: Pruned(end) for partition, end in pruned_in_lake.items()}
+    for of_log, number, *ranges in recorded:
+        if of_log == log_id:
+            partition = int(str(number))
+            pruned[partition] = _pruned(pruned_in_lake.get(partition, 0), *ranges)  # type: ignore[arg-type]
+    ends = {partition: each.end for partition, each in pruned.items()}
+    parts["pruned"] = sql.Literal(json.dumps(ends))
     partitions = {}
     for row in connection.execute(_query("raw_partitions").format(**parts)):
         partition, *numbers = (int(str(value)) for value in row)
         partitions[partition] = LoadedPartition(*numbers)
     distinct = connection.execute(_query("distinct_events").format(**parts)).fetchone()
     excused: dict[tuple[str, int], list[Gap]] = {}
-    for log_id, *bounds in connection.execute(_query("excused_gaps").format(**parts)):
+    for of_log, *bounds in connection.execute(_query("excused_gaps").format(**parts)):
         partition, start, end = (int(str(value)) for value in bounds)
-        excused.setdefault((str(log_id), partition), []).append(Gap(start, end))
-    return LoadedTopic(partitions, int(str(distinct[0])) if distinct else 0, excused)
+        excused.setdefault((str(of_log), partition), []).append(Gap(start, end))
+    return LoadedTopic(partitions, int(str(distinct[0])) if distinct else 0, excused, pruned_in_lake, pruned)
+
+
+def _pruned(
+    lake_end: int, recorded_end: int, ends: Sequence[int], offsets: Sequence[int], rows: Sequence[int]
+) -> Pruned:
+    """Return what is pruned according to the lake or PostgreSQL. A range that was only planned does not count."""
+    end = max(lake_end, recorded_end)
+    counted = [number for number, each in enumerate(ends) if each <= end]
+    return Pruned(end, sum(offsets[number] for number in counted), sum(rows[number] for number in counted))
 
 
 def _query(name: str) -> sql.SQL:

@@ -13,6 +13,7 @@ FROM (
         sum(kafka_offset) AS offset_sum,
         max(kafka_offset) AS last_offset
     FROM {table}
+    WHERE kafka_offset >= coalesce(({pruned}::jsonb ->> kafka_partition::text)::bigint, kafka_offset)
     GROUP BY kafka_partition
 ) AS loaded
 FULL JOIN (

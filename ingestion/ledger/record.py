@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 METRICS_FILE = Path("metrics") / "ledger.prom"  # in the state folder
-STAGES = ("produced", "unlanded", "landed", "rejected", "absent", "loaded", "waiting")
+STAGES = ("produced", "unlanded", "pruned", "landed", "rejected", "absent", "loaded", "waiting")
 TOPIC_COLUMNS = ("topic", *STAGES, "distinct_events", "duplicates", "passed")
 
 

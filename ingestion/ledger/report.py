@@ -6,10 +6,12 @@ from ingestion.ledger.counts import Ledger
 from ingestion.ledger.record import STAGES
 
 HEADER = (
-    "topic", "produced", "unlanded", "absent", "landed", "rejected", "loaded", "waiting", "distinct", "duplicates", ""
+    "topic", "produced", "unlanded", "absent", "pruned", "landed", "rejected", "loaded", "waiting", "distinct",
+    "duplicates", "",
 )  # fmt: skip
 FIELDS = (
-    "produced", "unlanded", "absent", "landed", "rejected", "loaded", "waiting", "distinct_events", "duplicates"
+    "produced", "unlanded", "absent", "pruned", "landed", "rejected", "loaded", "waiting", "distinct_events",
+    "duplicates",
 )  # fmt: skip
 
 

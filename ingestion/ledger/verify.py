@@ -7,28 +7,34 @@ For each topic and partition:
 2. `raw` has exactly the valid rows below its watermark. Therefore landed = rejected + loaded + waiting.
 3. loaded = distinct events + duplicates.
 
+All of this is proved for what follows the offsets that were pruned after their retention (`pruned`). It was proved for
+them before they were deleted.
+
 PostgreSQL is read first, then the lake, then the broker. Each of them can only be ahead of the previous one, so the
 ledger of a running pipeline balances too, and a partition that is added in the meantime is included.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Self
+from functools import partial
+from typing import Any, Self
 
 from ingestion.ledger.broker import Bounds, Broker
 from ingestion.ledger.counts import Ledger, PartitionLedger, TopicLedger
 from ingestion.ledger.landed import LandedPartition, landed_log, read_landed
 from ingestion.ledger.loaded import LoadedPartition, LoadedTopic, read_loaded
 from ingestion.ledger.offsets import Gap
+from ingestion.ledger.pruned import Pruned, pruned_ends
 from lakehouse.contracts import TOPICS
 from lakehouse.errors import RetryableError
 from lakehouse.settings import Settings
 
+ATTEMPTS = 3
 MAX_SHOWN_PROBLEMS = 5  # per kind and partition
 
 
-def verify(settings: Settings) -> Ledger:
+def verify(settings: Settings, topics: Sequence[str] = TOPICS) -> Ledger:
     """Create the ledger. Problems are part of the result and do not raise an error.
 
     Raises:
@@ -36,10 +42,15 @@ def verify(settings: Settings) -> Ledger:
             gap is excused.
     """
     lake_uri = settings.require("lake_uri")
-    loaded = read_loaded(settings.require("dsn_loader"), TOPICS)
+    read = partial(_read_loaded, settings.require("dsn_loader"), lake_uri)
+    loaded = read(topics)
     with Broker(settings.require("kafka_bootstrap")) as broker:
-        topics = [_verify_topic(topic, lake_uri, loaded[topic], broker) for topic in TOPICS]
-    return Ledger(datetime.now(UTC), topics)
+        found = [_verify_topic(topic, lake_uri, loaded[topic], broker, read) for topic in topics]
+    return Ledger(datetime.now(UTC), found)
+
+
+def _read_loaded(dsn: str, lake_uri: str, topics: Sequence[str]) -> dict[str, LoadedTopic]:
+    return read_loaded(dsn, topics, partial(landed_log, lake_uri), partial(pruned_ends, lake_uri))
 
 
 @dataclass(frozen=True)
@@ -90,9 +101,18 @@ class BrokerTopic:
             return "" if was_excused else str(error)
 
 
-def _verify_topic(topic: str, lake_uri: str, loaded: LoadedTopic, broker: Broker) -> TopicLedger:
-    watermarks = {partition: each.watermark for partition, each in loaded.partitions.items()}
-    landed = read_landed(lake_uri, topic, watermarks, broker.partitions(topic))
+def _verify_topic(
+    topic: str, lake_uri: str, loaded: LoadedTopic, broker: Broker, read: Callable[[Sequence[str]], Mapping[str, Any]]
+) -> TopicLedger:
+    for _ in range(ATTEMPTS):
+        watermarks = {partition: each.watermark for partition, each in loaded.partitions.items()}
+        ends = {partition: each.end for partition, each in loaded.pruned.items()}
+        landed = read_landed(lake_uri, topic, watermarks, broker.partitions(topic), pruned=ends)
+        if pruned_ends(lake_uri, topic, sorted(watermarks)) == loaded.pruned_in_lake:
+            break
+        loaded = read([topic])[topic]  # maintenance has pruned between the reads of PostgreSQL and the lake
+    else:
+        raise RetryableError(f"{topic} was pruned during every attempt to verify it. Try again.")
     lake_log_id = landed_log(lake_uri, topic)
     excused = {partition: gaps for (log_id, partition), gaps in loaded.excused.items() if log_id == lake_log_id}
     broker_topic = BrokerTopic(broker, topic, lake_log_id, excused).query()
@@ -101,6 +121,7 @@ def _verify_topic(topic: str, lake_uri: str, loaded: LoadedTopic, broker: Broker
             partition,
             landed.get(partition) or LandedPartition(),
             loaded.partitions.get(partition) or LoadedPartition(),
+            loaded.pruned.get(partition) or Pruned(),
             broker_topic,
         )
         for partition in sorted({*landed, *loaded.partitions, *(broker_topic.bounds or ())})
@@ -116,18 +137,19 @@ def _verify_topic(topic: str, lake_uri: str, loaded: LoadedTopic, broker: Broker
 
 
 def _verify_partition(
-    partition: int, landed: LandedPartition, loaded: LoadedPartition, broker_topic: BrokerTopic
+    partition: int, landed: LandedPartition, loaded: LoadedPartition, pruned: Pruned, broker_topic: BrokerTopic
 ) -> PartitionLedger:
     counts = PartitionLedger(
-        partition, landed=landed.rows, rejected=landed.rejected, loaded=loaded.rows, waiting=landed.valid_waiting
-    )
+        partition, pruned=pruned.rows, landed=landed.rows, rejected=landed.rejected, loaded=loaded.rows,
+        waiting=landed.valid_waiting,
+    )  # fmt: skip
     bound = broker_topic.bound(partition)
-    first, end = _first_offset(landed, bound), landed.next_offset or 0
+    first, end = pruned.end or _first_offset(landed, bound), landed.next_offset or 0
     gaps = landed.offsets.gaps(first, end)
     deleted = _deleted_before_landing(landed, bound)
-    counts.absent = sum(gap.end - gap.start for gap in (*gaps, deleted))
+    counts.absent = sum(gap.end - gap.start for gap in (*gaps, deleted)) + pruned.offsets - pruned.rows
     if bound is not None:
-        counts.produced = max(bound.high, end) - first
+        counts.produced = max(bound.high, end) - first + pruned.offsets
         counts.unlanded = max(bound.high - max(deleted.end, first), 0)
     counts.problems += _landing_problems(landed, bound)
     reasons = [(gap, broker_topic.loss_reason(partition, gap)) for gap in gaps]

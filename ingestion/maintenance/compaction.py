@@ -34,7 +34,7 @@ from lakehouse.logs import get_logger
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from deltalake import DeltaTable
+    from deltalake import DeltaTable, Transaction
     from deltalake.transaction import AddAction, RemoveAction
 
 log = get_logger(__name__)
@@ -86,7 +86,7 @@ def fence(table: "DeltaTable") -> None:
     Raises:
         CompactionConflict: another process committed a compaction or a fence at the same time.
     """
-    _commit(table, [], [])
+    commit(table, [], [])
 
 
 def _compact_range(table: "DeltaTable", uri: str, min_bytes: int, target_bytes: int, min_files: int) -> tuple[int, int]:
@@ -96,12 +96,12 @@ def _compact_range(table: "DeltaTable", uri: str, min_bytes: int, target_bytes: 
     while chunk := list(itertools.islice(bins, BINS_PER_COMMIT)):
         started = time.clock_gettime(time.CLOCK_BOOTTIME)
         adds = [each for day, group in chunk for each in _rewrite(table, uri, day, group)]
-        removes = [_remove(day, file) for day, group in chunk for file in group]
+        removes = [removal(day, file, data_change=False) for day, group in chunk for file in group]
         if "://" not in uri:
             sync(Path(uri) / each.path for each in adds)
         if time.clock_gettime(time.CLOCK_BOOTTIME) - started > MAX_COMPACTION_SECONDS:
             raise CompactionConflict("The compaction took so long that a vacuum may have deleted its new files.")
-        _commit(table, adds, removes)
+        commit(table, adds, removes)
         replaced, created = replaced + len(removes), created + len(adds)
     return replaced, created
 
@@ -155,15 +155,21 @@ def _read(table: "DeltaTable", paths: list[str]) -> "pa.Table":
     return rows.to_arrow(compat_level=pl.CompatLevel.oldest()).select(schema.names).cast(schema)
 
 
-def _remove(day: date, file: File) -> "RemoveAction":
+def removal(day: date, file: File, *, data_change: bool = True) -> "RemoveAction":
+    """Return the action that removes a file. `data_change` is false if another file has its rows."""
     from deltalake.transaction import RemoveAction
 
     now_ms = time.time_ns() // 1_000_000
-    return RemoveAction(file["path"], False, now_ms, file["size_bytes"], {PARTITION_COLUMN: day.isoformat()})
+    return RemoveAction(file["path"], data_change, now_ms, file["size_bytes"], {PARTITION_COLUMN: day.isoformat()})
 
 
-def _commit(table: "DeltaTable", adds: "Sequence[AddAction]", removes: "Sequence[RemoveAction]") -> None:
-    """Commit on the current snapshot, then load the newest one.
+def commit(
+    table: "DeltaTable",
+    adds: "Sequence[AddAction]",
+    removes: "Sequence[RemoveAction]",
+    transactions: "Sequence[Transaction]" = (),
+) -> None:
+    """Commit on the current snapshot, with further transactions, then load the newest one.
 
     Raises:
         CompactionConflict: another compaction was committed after that snapshot was read.
@@ -179,8 +185,8 @@ def _commit(table: "DeltaTable", adds: "Sequence[AddAction]", removes: "Sequence
             schema=table.schema(),
             partition_by=PARTITION_COLUMN,
             commit_properties=CommitProperties(
-                app_transactions=[Transaction(APPLICATION, transaction_version)],
-                custom_metadata={"files": len(adds), "removed": len(removes), "partitions": 1},
+                app_transactions=[Transaction(APPLICATION, transaction_version), *transactions],
+                custom_metadata={"files": len(adds), "removed": len(removes), "partitions": 1 + len(transactions)},
                 max_commit_retries=COMMIT_RETRIES,
             ),
         )

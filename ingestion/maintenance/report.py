@@ -31,6 +31,8 @@ class TableMaintenance:
     deleted_files: int
     log_files: int
     vacuumed_at_s: float | None
+    pruned_rows: int = 0
+    pruning_checked_at_s: float | None = None
 
 
 def as_lines(tables: Sequence[TableMaintenance]) -> str:

@@ -6,6 +6,7 @@ Only one maintenance run is active at a time, across all hosts.
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -14,9 +15,10 @@ from ingestion.delta.log import DeltaLog
 from ingestion.maintenance import report
 from ingestion.maintenance.compaction import compact, fence
 from ingestion.maintenance.log_cleanup import clean_up_log
+from ingestion.maintenance.pruning import prune
 from ingestion.maintenance.report import TableMaintenance
 from lakehouse.contracts import TOPICS
-from lakehouse.errors import RetryableError
+from lakehouse.errors import InvariantBroken, RetryableError
 from lakehouse.lake import cause, open_table, table_uri
 from lakehouse.logs import get_logger
 from lakehouse.settings import Settings
@@ -30,6 +32,8 @@ log = get_logger(__name__)
 PACKAGE = "ingestion.maintenance"
 VACUUM_INTERVAL_SECONDS = 6 * 3600.0  # a vacuum lists every file of the table
 CLOCK_TOLERANCE_SECONDS = 3600.0
+PRUNED_TOPIC = "okr_system_metrics"  # technical telemetry; all other events are kept
+PRUNING_INTERVAL_SECONDS = 24 * 3600.0  # looking for old rows reads the whole table
 
 
 def maintain(settings: Settings) -> list[TableMaintenance] | None:
@@ -38,6 +42,7 @@ def maintain(settings: Settings) -> list[TableMaintenance] | None:
     Raises:
         RetryableError: PostgreSQL is unavailable, or the maintenance of a table failed. Nothing is lost, and the other
             tables were maintained.
+        InvariantBroken: rows to prune differ between the lake and raw; none was deleted from raw.
         PermanentError: a checkpoint is torn (docs/runbooks/lake-repair.md).
     """
     lake_uri = settings.require("lake_uri")
@@ -50,10 +55,8 @@ def maintain(settings: Settings) -> list[TableMaintenance] | None:
         last = report.read_last(lake_uri)
         for topic in TOPICS:
             try:
-                report_of_table = _maintain_table(
-                    lake_uri, topic, settings.lake_retention_days, last.get(topic, {}), is_clock_correct
-                )
-            except RetryableError as error:
+                report_of_table = _maintain_table(settings, topic, last.get(topic, {}), is_clock_correct)
+            except (RetryableError, InvariantBroken) as error:
                 log.warning("maintenance of a table failed", topic=topic, error=str(error))
                 failed.append(error)
                 continue
@@ -98,11 +101,11 @@ def _is_clock_correct(database_now_s: float) -> bool:
 
 
 def _maintain_table(
-    lake_uri: str, topic: str, retention_days: int, last: Mapping[str, Any], is_clock_correct: bool
+    settings: Settings, topic: str, last: Mapping[str, Any], is_clock_correct: bool
 ) -> TableMaintenance | None:
     from deltalake.exceptions import DeltaError, TableNotFoundError
 
-    uri = table_uri(lake_uri, topic)
+    uri, retention_days = table_uri(settings.lake_uri, topic), settings.lake_retention_days
     try:
         table = open_table(uri)
     except TableNotFoundError:
@@ -113,12 +116,17 @@ def _maintain_table(
     version, (files, size) = table.version(), _files_and_bytes(table)
     may_delete = is_clock_correct and not _is_newest_commit_in_future(table, started_at_s)
     vacuumed_at_s, deleted = last.get("vacuumed_at_s"), 0
+    checked_at_s, pruned = last.get("pruning_checked_at_s"), 0
     try:
         _set_properties(table, retention_days)
         compacted, _ = compact(table, uri)
         if may_delete and started_at_s - (vacuumed_at_s or 0.0) > VACUUM_INTERVAL_SECONDS:
             deleted, vacuumed_at_s = _vacuum(table, retention_days), started_at_s
         clean_up_log(table, uri, may_delete=may_delete)
+        if may_delete and topic == PRUNED_TOPIC and started_at_s - (checked_at_s or 0.0) > PRUNING_INTERVAL_SECONDS:
+            cutoff = datetime.now(UTC) - timedelta(days=settings.system_metrics_retention_days)
+            pruned = prune(settings, topic, table, uri, cutoff)
+            checked_at_s = started_at_s
     except (DeltaError, OSError) as error:
         raise _maintenance_error(uri, error) from error
     files_after, size_after = _files_and_bytes(table)
@@ -126,7 +134,7 @@ def _maintain_table(
         topic=topic, started_at_s=started_at_s, seconds=round(time.monotonic() - started, 3), version_before=version,
         version_after=table.version(), files_before=files, files_after=files_after, bytes_before=size,
         bytes_after=size_after, compacted_files=compacted, deleted_files=deleted, log_files=_log_files(uri),
-        vacuumed_at_s=vacuumed_at_s,
+        vacuumed_at_s=vacuumed_at_s, pruned_rows=pruned, pruning_checked_at_s=checked_at_s,
     )  # fmt: skip
     log.info("maintained", **report.as_documents([done])[0])
     return done

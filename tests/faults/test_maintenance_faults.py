@@ -213,8 +213,8 @@ def test_offsets_survive_all_maintenance_steps(
 MAINTENANCE_KILLED_AT = {
     "before its first compaction": "before(compaction, '_compact_range', die)",
     "with the new file written": "after(compaction, 'write_files', die)",
-    "while a compaction is committed": "before(compaction, '_commit', lambda: die_soon(0.02))",
-    "after a compaction": "after(compaction, '_commit', die)",
+    "while a compaction is committed": "before(compaction, 'commit', lambda: die_soon(0.02))",
+    "after a compaction": "after(compaction, 'commit', die)",
     "before the vacuum": "before(run, '_vacuum', die)",
     "before the checkpoint": "before(log_cleanup, 'clean_up_log', die); before(run, 'clean_up_log', die)",
     "after the checkpoint, before the log cleanup": "before(log_cleanup, '_read_back', die)",

@@ -1,0 +1,3 @@
+SELECT kafka_partition
+FROM raw.load_watermark
+WHERE topic = {topic}
