@@ -5,7 +5,7 @@ from alembic import op
 from infra.migrations.sql_revision import run_sql_beside
 
 revision = "0047"
-down_revision = "0044"
+down_revision = "0045"
 
 
 def upgrade() -> None:
