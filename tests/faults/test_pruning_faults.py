@@ -1,15 +1,32 @@
-"""Pruning is killed before and after each of its steps. The ledger balances then, and the next run does the rest."""
+"""Pruning is killed before and after each of its steps; losses, torn commits and restored backups around it.
+
+After a kill, the ledger balances, and the next run does the rest.
+"""
 
 from pathlib import Path
 
 import pytest
 
+from ingestion.delta.log import DeltaLog
+from ingestion.delta.torn_commits import torn_reason
 from ingestion.maintenance import pruning
+from lakehouse.errors import InvariantBroken
+from lakehouse.lake import open_table, table_uri
 from lakehouse.settings import Settings
 from tests.ingestion.crash import run_until_killed
-from tests.ingestion.maintenance.pruned_metrics import TOPIC, fill, ledger_of, prune_before, raw_rows
+from tests.ingestion.maintenance.pruned_metrics import (
+    LOSS,
+    NEW,
+    OLD,
+    TOPIC,
+    execute,
+    fill,
+    lake_rows,
+    ledger_of,
+    prune_before,
+    raw_rows,
+)
 
-OLD, NEW = 60, 20
 AFTER = """
 def after(step):
     def injected(*arguments):
@@ -35,10 +52,18 @@ die()
 """
 
 
-@pytest.mark.parametrize("step", STEPS)
-def test_pruning_is_killed(step: str, pipeline: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True)
+def _without_slack(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pruning, "SLACK_DAYS", 0)
-    border = fill(pipeline, OLD, NEW)
+
+
+@pytest.fixture
+def border(pipeline: Settings) -> float:
+    return fill(pipeline, OLD, NEW)
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_pruning_is_killed(step: str, pipeline: Settings, border: float, tmp_path: Path) -> None:
     arm = f"from ingestion.maintenance import pruning\n{AFTER}\n{STEPS[step]}"
     run_until_killed(pipeline, arm, COMMAND.replace("BORDER", str(border)), tmp_path)
     assert ledger_of(pipeline).problems == []
@@ -46,3 +71,60 @@ def test_pruning_is_killed(step: str, pipeline: Settings, tmp_path: Path, monkey
     after = ledger_of(pipeline)
     assert (after.problems, after.pruned, after.landed, after.loaded) == ([], OLD + 1, NEW, NEW)
     assert raw_rows(pipeline) == NEW
+
+
+def test_a_commit_that_a_power_cut_has_torn_is_found(pipeline: Settings, border: float) -> None:
+    prune_before(pipeline, border)
+    delta_log = DeltaLog(table_uri(pipeline.lake_uri, TOPIC))
+    commit = delta_log.commit(delta_log.commits()[-1]).read_bytes()
+    assert torn_reason(commit) == ""
+    lines = commit.splitlines(keepends=True)
+    assert all(torn_reason(b"".join(lines[:number]).rstrip(b"\n")) for number in range(1, len(lines)))
+
+
+@pytest.mark.parametrize("lost", ["raw", "lake"])
+def test_a_loss_of_what_was_not_pruned_is_still_found(pipeline: Settings, border: float, lost: str) -> None:
+    prune_before(pipeline, border)
+    if lost == "raw":
+        newest = "(SELECT max(kafka_offset) FROM raw.okr_system_metrics)"
+        execute(pipeline, f"DELETE FROM raw.okr_system_metrics WHERE kafka_offset = {newest}")
+    else:
+        open_table(table_uri(pipeline.lake_uri, TOPIC)).delete("rejection_reason IS NULL")
+    assert ledger_of(pipeline).problems
+
+
+@pytest.mark.parametrize("restored", ["PostgreSQL", "the lake"])
+def test_either_record_is_enough_after_the_other_was_restored_to_an_earlier_state(
+    pipeline: Settings, border: float, restored: str
+) -> None:
+    uri = table_uri(pipeline.lake_uri, TOPIC)
+    version = open_table(uri).version()
+    execute(pipeline, "CREATE TABLE raw.kept AS SELECT * FROM raw.okr_system_metrics ORDER BY logged_at LIMIT 5")
+    prune_before(pipeline, border)
+    if restored == "the lake":
+        for number in (each for each in DeltaLog(uri).commits() if each > version):
+            DeltaLog(uri).commit(number).unlink()
+        assert lake_rows(pipeline) == OLD + NEW + 1
+        assert ledger_of(pipeline).problems == []
+        assert prune_before(pipeline, border) == 0
+        return
+    execute(pipeline, "DELETE FROM ops.pruned_range")
+    execute(pipeline, "INSERT INTO raw.okr_system_metrics SELECT * FROM raw.kept")
+    assert ledger_of(pipeline).problems == []
+    assert prune_before(pipeline, border) == 0
+    assert raw_rows(pipeline) == NEW
+
+
+def test_rows_of_raw_that_differ_from_the_plan_are_not_deleted(
+    pipeline: Settings, border: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    complete = pruning.complete
+
+    def after_a_loss(*arguments: object) -> None:
+        execute(pipeline, LOSS)
+        complete(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(pruning, "_commit", lambda *_: monkeypatch.setattr(pruning, "complete", after_a_loss))
+    with pytest.raises(InvariantBroken, match="Nothing was deleted"):
+        prune_before(pipeline, border)
+    assert raw_rows(pipeline) >= OLD + NEW - 2  # at most one row of each partition has that offset

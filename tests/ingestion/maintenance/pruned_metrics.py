@@ -4,6 +4,8 @@ import threading
 import time
 from datetime import UTC, datetime
 
+import polars as pl
+
 from ingestion.contract_validation import encode
 from ingestion.landing.consumer import land
 from ingestion.ledger import TopicLedger, verify
@@ -16,6 +18,8 @@ from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
 
 TOPIC = "okr_system_metrics"
+OLD, NEW = 60, 20  # valid samples
+LOSS = "DELETE FROM raw.okr_system_metrics WHERE kafka_offset = (SELECT min(kafka_offset) FROM raw.okr_system_metrics)"
 
 
 def send(settings: Settings, numbers: range) -> None:
@@ -61,3 +65,14 @@ def raw_rows(settings: Settings) -> int:
         found = connection.execute("SELECT count(*) FROM raw.okr_system_metrics").fetchone()
     assert found is not None
     return int(str(found[0]))
+
+
+def lake_rows(settings: Settings) -> int:
+    """Return the number of rows in the lake."""
+    return int(pl.scan_delta(open_table(table_uri(settings.lake_uri, TOPIC))).collect().height)
+
+
+def execute(settings: Settings, statement: str) -> None:
+    """Run a statement as the owner of the warehouse."""
+    with connect(settings.require("dsn_owner")) as connection:
+        connection.execute(statement.encode())
