@@ -5,8 +5,12 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+import psycopg
+
 from lakehouse.background import BackgroundThread
 from lakehouse.connection_limits import Limits
+from lakehouse.errors import RetryableError
+from lakehouse.logs import get_logger
 from lakehouse.warehouse import connect
 from serving.auth.api_key_usage import ApiKeyUsage
 from serving.auth.revocations import Revocations
@@ -18,7 +22,7 @@ POLL_EVERY_S = 1.0
 FLUSH_EVERY_S = 10.0
 LOAD_KEYS_EVERY_S = LEARNED_AFTER_S / 2
 CLEAN_EVERY_S = 600.0
-LIMITS = Limits(statement_s=5, lock_s=2, idle_s=60)
+LIMITS = Limits(statement_s=5, lock_s=2, idle_s=60, grace_s=2)
 
 
 class CredentialWatch:
@@ -44,6 +48,15 @@ class CredentialWatch:
         self.thread.join(5)
 
     def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self._poll_until_stopped()
+            except (RetryableError, psycopg.OperationalError) as error:
+                # A failed thread pauses for up to 30 s. Once PostgreSQL is back, no revocation may wait that long.
+                get_logger(__name__).warning("revocations cannot be read", error=str(error))
+                self._stopping.wait(POLL_EVERY_S)
+
+    def _poll_until_stopped(self) -> None:
         with closing(connect(self._dsn, application="okr-credentials", autocommit=True, limits=LIMITS)) as connection:
             due = {name: time.monotonic() for name in ("flush", "keys")}
             due["clean"] = time.monotonic() + CLEAN_EVERY_S
