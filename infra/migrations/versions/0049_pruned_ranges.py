@@ -4,8 +4,8 @@ from alembic import op
 
 from infra.migrations.sql_revision import run_sql_beside
 
-revision = "0047"
-down_revision = "0045"
+revision = "0049"
+down_revision = "0048"
 
 
 def upgrade() -> None:
