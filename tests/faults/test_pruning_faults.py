@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from infra.migrations.migrate import migrate
 from ingestion.delta.log import DeltaLog
 from ingestion.delta.torn_commits import torn_reason
 from ingestion.maintenance import pruning
@@ -26,6 +27,7 @@ from tests.ingestion.maintenance.pruned_metrics import (
     prune_before,
     raw_rows,
 )
+from tests.migrations import downgrade
 
 AFTER = """
 def after(step):
@@ -128,3 +130,9 @@ def test_rows_of_raw_that_differ_from_the_plan_are_not_deleted(
     with pytest.raises(InvariantBroken, match="Nothing was deleted"):
         prune_before(pipeline, border)
     assert raw_rows(pipeline) >= OLD + NEW - 2  # at most one row of each partition has that offset
+
+
+def test_the_migration_can_be_reverted_and_applied_again(fresh_database: Settings) -> None:
+    downgrade(fresh_database, to="0048")
+    migrate(fresh_database.require("dsn_owner"))
+    execute(fresh_database, "SELECT pruned_at FROM ops.pruned_range")

@@ -5,19 +5,17 @@ from contextlib import contextmanager
 
 import psycopg
 import pytest
-from alembic import command
-from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine
 
 from infra.analysts import logins
 from infra.local.stack import Stack
 from infra.migrations.migrate import FOLDER, migrate
 from lakehouse import publication
 from lakehouse.settings import Settings
-from lakehouse.warehouse import connect, sqlalchemy_url
+from lakehouse.warehouse import connect
 from tests.databases import NewDatabase, database_from
 from tests.lakehouse.marts import Connection, load_one_event, publish, publish_with
+from tests.migrations import downgrade
 
 ROWS = "SELECT organisation_id FROM marts.one ORDER BY 1"
 TWO_ORGANISATIONS = (
@@ -197,14 +195,3 @@ def test_the_migration_restricts_what_is_published_and_can_be_reverted(test_stac
             connection.execute(ROWS.encode())
         migrate(settings.require("dsn_owner"))
         assert seen(settings, "b") == ["b"]
-
-
-def downgrade(settings: Settings, to: str) -> None:
-    config = Config()
-    config.set_main_option("script_location", str(FOLDER))
-    config.set_main_option("path_separator", "os")
-    engine = create_engine(sqlalchemy_url(settings.require("dsn_owner"), "test"))
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.downgrade(config, to)
-    engine.dispose()
