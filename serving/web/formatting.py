@@ -23,17 +23,17 @@ def score(value: float | None) -> str:
     return _typographic(number_format.score(value))
 
 
-def value_of(value: float | None, row: Mapping[str, Any]) -> str:
+def measured_value(value: float | None, row: Mapping[str, Any]) -> str:
     """Format a key result's value in its unit; `row` has its baseline and target."""
     return _typographic(Measure(row["baseline"], row["target"]).value(value))
 
 
-def defined_of(value: float, row: Mapping[str, Any]) -> str:
+def defined_value(value: float, row: Mapping[str, Any]) -> str:
     """Format a key result's baseline or target."""
     return _typographic(Measure(row["baseline"], row["target"]).defined(value))
 
 
-def about(value: float) -> str:
+def expected_count(value: float) -> str:
     """Format an expected count to one decimal."""
     return _typographic(number_format.expected_count(value))
 

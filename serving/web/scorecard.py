@@ -96,8 +96,8 @@ class ScorecardPage:
     is_filtered: bool
 
     @property
-    def by_rule(self) -> bool:
-        """Whether the pacing rule is active, which predicts without an interval whether key results are on pace."""
+    def is_by_pacing_rule(self) -> bool:
+        """Whether the forecasts are those of the pacing rule: on pace or off pace, without an interval."""
         return self.model.role == "pacing_rule"
 
     @property
@@ -129,8 +129,8 @@ class KeyResultPage:
         return bool(self.row["is_closed"]) and self.model.learned_from(self.row["cycle_end"])
 
     @property
-    def by_rule(self) -> bool:
-        """Whether the pacing rule is active, which predicts without an interval whether key results are on pace."""
+    def is_by_pacing_rule(self) -> bool:
+        """Whether the forecasts are those of the pacing rule: on pace or off pace, without an interval."""
         return self.model.role == "pacing_rule"
 
 

@@ -32,7 +32,17 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        for name in ("percent", "chance", "score", "value_of", "defined_of", "about", "moment", "clock", "day"):
+        for name in (
+            "percent",
+            "chance",
+            "score",
+            "measured_value",
+            "defined_value",
+            "expected_count",
+            "moment",
+            "clock",
+            "day",
+        ):
             self._environment.filters[name] = getattr(formatting, name)
         self._environment.globals["status_word"] = {status: word for status, (word, _) in STATUS_WORDS.items()}
         self._environment.globals["status_tone"] = {status: tone for status, (_, tone) in STATUS_WORDS.items()}
