@@ -142,7 +142,7 @@ def gate_marts(build_id: str) -> dict[str, Any]:
 def publish(gate: Mapping[str, Any]) -> int:
     """Publish the validated marts in one transaction; return the publication's id, which is the same for every try.
 
-    The champion is looked up after the switch, because MLflow takes a quarter of a second to check the password.
+    The champion is looked up after that, because MLflow takes a quarter of a second to check the password.
 
     Raises:
         DownstreamTasksSkipped: the marts are published, and `document` is skipped because the dbt docs are up to date.

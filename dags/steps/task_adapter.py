@@ -122,7 +122,7 @@ def report_rows(rows: int) -> None:
 
 
 def report_reason(reason: str) -> None:
-    """Store why the running step decided as its return value says, for operators who watch the run."""
+    """Store the reason for the return value of the running step, for operators who watch the run."""
     from airflow.sdk import get_current_context
 
     get_current_context()["ti"].xcom_push(key=REASON_XCOM, value=reason)

@@ -1,4 +1,4 @@
-"""The steps of model_training_dag."""
+"""The steps of model_training_dag and model_promotion_dag."""
 
 from dags.steps.task_adapter import report_reason, report_rows, run_id, say, skip, skip_unless_published, step
 from lakehouse.settings import load_settings
