@@ -13,7 +13,7 @@ from serving.strict_requests import StrictRoute
 from serving.web.template_renderer import Pages
 
 router = APIRouter(include_in_schema=False, route_class=StrictRoute)
-ONE_TIME = "This is a one-time password. Choose a password of your own."
+ONE_TIME = "This is a one-time password. Choose your own password."
 DIFFERENT = "The two new passwords differ."
 CHANGED = "The password was changed. Log in with the new one."
 
