@@ -8,12 +8,12 @@ from typing import Any
 
 from lakehouse.errors import PermanentError
 
-LARGEST_CATEGORY = 2**24  # larger numbers are no categories to XGBoost, which then goes left
+LARGEST_CATEGORY = 2**24  # XGBoost does not treat larger numbers as categories, and goes left
 ONE_LEAF_VALUE = 1
 
 
 class NotCompilable(PermanentError):
-    """The model has something that only XGBoost itself can compute."""
+    """Only XGBoost itself can score the model."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def read_trees(saved: bytes) -> Trees:
     """Read a model that XGBoost saved as JSON.
 
     Raises:
-        NotCompilable: it is no booster of trees with one margin per row.
+        NotCompilable: it is not a booster of trees with one margin per row.
     """
     learner: Mapping[str, Any] = json.loads(saved)["learner"]
     booster, parameters = learner["gradient_booster"], learner["learner_model_param"]

@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Row = Sequence[float]  # the features in the order of the training matrix, NaN if missing
-MOST_GROUPS = 20_000
-MOST_EFFECTS_BYTES = 2**26
+MAX_GROUPS = 20_000
+MAX_EFFECTS_BYTES = 2**26
 
 
 class _Feature(NamedTuple):
-    """The bits of a feature's splits that go left: in each interval between its boundaries.
+    """For each interval between a feature's boundaries, the bits of its splits that go left.
 
-    A categorical feature has no boundaries. It has the bits for each category, and at the end those for all others.
+    A categorical feature has no boundaries, but bits for each category and, at the end, for all other values.
     """
 
     boundaries: Sequence[float] | None
@@ -41,13 +41,13 @@ class CompiledTrees:
         """Compile trees.
 
         Raises:
-            NotCompilable: the trees are too large, or have something that only XGBoost can compute.
+            NotCompilable: the trees are too large, or only XGBoost itself can score them.
         """
         import numpy as np
 
         groups = [group for tree in trees.trees for group in groups_of(tree)]
-        if len(groups) > MOST_GROUPS:
-            raise NotCompilable(f"The trees have {len(groups)} groups of splits; at most {MOST_GROUPS} are compiled.")
+        if len(groups) > MAX_GROUPS:
+            raise NotCompilable(f"The trees have {len(groups)} groups of splits; at most {MAX_GROUPS} are compiled.")
         self.features = trees.features
         self._columns = [_feature(number, groups) for number in range(trees.features)]
         self._bytes = len(groups) + 1
@@ -56,11 +56,11 @@ class CompiledTrees:
         self._values = np.concatenate([np.full(PATTERNS, trees.base, np.float32), values_table(groups)])
         self._to_array, self._byte = np.frombuffer, np.uint8
         self._effects: NDArray[float64] | None = None
-        if len(groups) * PATTERNS * trees.features * 8 <= MOST_EFFECTS_BYTES:
+        if len(groups) * PATTERNS * trees.features * 8 <= MAX_EFFECTS_BYTES:
             no_effects = np.zeros((PATTERNS, trees.features))
             self._effects = np.concatenate([no_effects, effects_table(groups, trees.features)])
         self.expected = trees.base + sum(_expected(tree) for tree in trees.trees)
-        """The mean margin of the training rows, which the contributions of a row are relative to."""
+        """The mean margin of the training rows. The contributions of a row are relative to it."""
 
     @property
     def explains(self) -> bool:
@@ -135,7 +135,7 @@ def _by_threshold(splits: Sequence[tuple[Tree, int, int]], if_missing: int) -> _
 
 
 def _boundary(threshold: float) -> float:
-    """Return the smallest number of 64 bits that is not below the threshold once it is rounded to 32 bits."""
+    """Return the smallest 64-bit float that, rounded to 32 bits, is not below the threshold."""
     import numpy as np
 
     exact = np.float32(threshold)
@@ -143,7 +143,7 @@ def _boundary(threshold: float) -> float:
         raise NotCompilable("A threshold is not a finite number.")
     below = np.nextafter(exact, np.float32(-np.inf))
     if not np.isfinite(below):
-        raise NotCompilable("A threshold is the smallest number.")
+        raise NotCompilable("A threshold is the smallest finite number.")
     middle = (float(below) + float(exact)) / 2.0
     return middle if np.float32(middle) >= exact else float(np.nextafter(middle, np.inf))
 

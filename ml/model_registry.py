@@ -65,7 +65,8 @@ def register(  # noqa: PLR0913 -- keyword arguments that describe the models
     """Register the models `model` and `evaluated` as one new version, the challenger, and return its number.
 
     The golden rows of `model` are stored beside its files, and every worker checks them before it serves the version.
-    So is `reference`, the distribution of its training data, with which workers compare the current key results.
+    `reference`, the distribution of the training data, is stored there, too. Workers compare the current key results
+    with it.
 
     `training` identifies a training job across retries. If a retry produces the same models as a killed attempt, it
     completes the run and the version of that attempt. Otherwise, the run of the killed attempt is set to KILLED.

@@ -1,4 +1,4 @@
-"""The distribution of features and probabilities that a version was trained on, stored with it, to notice drift.
+"""The distribution of a version's training data and their probabilities, stored with the version to detect drift.
 
 Current key results are all at about the same stage of their cycle, and most features depend on the stage. Therefore the
 training rows are counted by stage, and current rows are compared with training rows of the same stages. The measure is
@@ -26,7 +26,7 @@ PROBABILITY = "probability"
 STAGE = "elapsed_ratio"
 STAGES = 5
 BINS = 10
-# The other features that only say how much time has passed.
+# All features except those that only state how much time has passed.
 COMPARED = tuple(name for name in REQUIRED_FEATURES if name not in {STAGE, "remaining_ratio", "days_remaining"})
 SMOOTHING = 0.5  # added to each count, because the logarithm of an empty bin is infinite
 
@@ -35,7 +35,7 @@ SMOOTHING = 0.5  # added to each count, because the logarithm of an empty bin is
 class ReferenceDistribution:
     """The inner bounds of each column's bins, and the number of training rows by column, stage and bin.
 
-    The last bin has the missing values.
+    The last bin contains the missing values.
     """
 
     bounds: Mapping[str, Sequence[float]]

@@ -22,7 +22,7 @@ from ml.owner_confidence import MAX_CONFIDENCE
 from ml.pace_transform import MAX_SIGNED_LOG, PACE_SCALE
 from ml.score_interval import DAYS_PER_WEEK, EXPECTED_PACE_RATIOS, INTERVAL_LEVEL, reconcile_one
 
-MOST_NEGATIVE_MARGIN = -700.0  # math.exp overflows beyond -709; the probability is 0 in 64 bits long before
+MOST_NEGATIVE_MARGIN = -700.0  # below -709, math.exp would overflow; the probability is then practically 0
 PROBES = 200
 
 Row = Mapping[str, Any]
@@ -45,7 +45,7 @@ class RowForecaster:
         self._first_week, self._last_week = weeks[0], weeks[-1]
 
     def forecast(self, row: Row, *, explains: bool = True) -> Forecast:
-        """Return the forecast of a valid feature row, without reasons and contributions if not `explains`."""
+        """Return the forecast of a valid feature row. Unless `explains`, reasons and contributions are omitted."""
         if not row["check_ins"]:
             return self._without_check_in(row, explains=explains)
         confidence, owner = row["confidence"], self._model.owner
@@ -114,7 +114,7 @@ def _score(log_pace: float, progress: float, remaining: float) -> float:
 def row_forecaster(model: ForecastModel, rows: Sequence[Row]) -> RowForecaster | None:
     """Compile a model for single rows. Return None, with a warning, if its trees are not bit-equal to XGBoost's.
 
-    They are compared on `rows`, which are valid feature rows, and on values at their thresholds.
+    The margins are compared on `rows`, which are valid feature rows, and on rows with values at the trees' thresholds.
     """
     try:
         trees = _checked(model, model.trees.compiled(), rows)
@@ -134,5 +134,5 @@ def _checked(model: ForecastModel, trees: CompiledTrees, rows: Sequence[Row]) ->
     matrix = np.vstack([probes, *([boosted_matrix(rows_of_mappings(rows, REQUIRED_FEATURES))] if rows else [])])
     compiled = np.array([trees.margin(trees.outcomes(row)) for row in matrix.tolist()])
     if not np.array_equal(compiled, model.trees.margins(matrix)):
-        raise NotCompilable("The compiled trees give other margins than XGBoost.")
+        raise NotCompilable("The margins of the compiled trees differ from those of XGBoost.")
     return trees

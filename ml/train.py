@@ -58,7 +58,7 @@ def train_and_register(
     with connect(settings.require("dsn_serving"), application="okr-forecast") as connection:
         connection.isolation_level = IsolationLevel.REPEATABLE_READ  # one snapshot for both reads
         history, publication_id = read_history(connection), read_publication_id(connection)
-    trained, learned = train(history, base or Hyperparameters()), history.take(everything_closed(history))
+    trained, training_rows = train(history, base or Hyperparameters()), history.take(everything_closed(history))
     version = model_registry.register(
         settings,
         {model_registry.SERVED: trained.served, model_registry.EVALUATED: trained.evaluated},
@@ -74,7 +74,7 @@ def train_and_register(
             "publication_id": str(publication_id),
         },
         training=training,
-        reference=reference_of(learned, trained.served.probabilities(learned)),
+        reference=reference_of(training_rows, trained.served.probabilities(training_rows)),
     )
     return TrainingResult(
         version=version,

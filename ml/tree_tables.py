@@ -24,7 +24,7 @@ Path = tuple[tuple[int, bool], ...]  # the splits above a leaf, from the root, a
 
 @dataclass(frozen=True)
 class Group:
-    """Leaves of a tree whose paths have at most SPLITS splits together. `nodes` are these splits.
+    """Leaves of a tree whose paths together have at most SPLITS splits. `nodes` are these splits.
 
     An outcome of the splits is a number whose bit `i` says whether a row goes left at `nodes[i]`.
     """
@@ -57,7 +57,7 @@ def groups_of(tree: Tree) -> list[Group]:
 
 
 def values_table(groups: Sequence[Group]) -> "NDArray[float32]":
-    """Return the leaf values, PATTERNS per group: the value of the leaf that is reached, or -0.0 if it is in another.
+    """Return the leaf values, PATTERNS per group: the value of the leaf that is reached, or -0.0 if none of them is.
 
     Adding -0.0 never changes a sum, but adding 0.0 changes -0.0.
     """
@@ -75,7 +75,7 @@ def effects_table(groups: Sequence[Group], features: int) -> "NDArray[float64]":
     """Return the contributions of the leaves of each group to the margin, PATTERNS rows per group, by feature.
 
     Raises:
-        NotCompilable: a split was reached by no training rows, so shares of its rows are undefined.
+        NotCompilable: no training row reached a split, so shares of its rows are undefined.
     """
     import numpy as np
 
@@ -88,7 +88,7 @@ def effects_table(groups: Sequence[Group], features: int) -> "NDArray[float64]":
 
 
 def _effects(group: Group, path: Path) -> "Iterator[tuple[int, NDArray[float64]]]":
-    """Return the share of a leaf's value that each feature on its path contributes, for each outcome.
+    """Yield the features on a leaf's path, with the share of the leaf's value that each contributes, by outcome.
 
     A feature has a `one` and a `zero` fraction: whether the row takes the path at all its splits by the feature, and
     the share of the training rows that do. The sum over all subsets of the other features is a polynomial.
@@ -100,7 +100,7 @@ def _effects(group: Group, path: Path) -> "Iterator[tuple[int, NDArray[float64]]
     tree = group.tree
     for node, is_left in path:
         if not tree.cover[node] > 0.0:
-            raise NotCompilable("A split was reached by no training rows.")
+            raise NotCompilable("No training row reached a split.")
         feature, child = tree.feature[node], tree.left[node] if is_left else tree.right[node]
         ones[feature] = ones.get(feature, np.ones(PATTERNS)) * _follows(group, node, is_left)
         zeros[feature] = zeros.get(feature, 1.0) * tree.cover[child] / tree.cover[node]

@@ -1,7 +1,7 @@
 """Answer POST /predict with one row of named features by the version's function for single rows.
 
 The documented route answers the first request of each version. Its response and its event are then the templates of
-all others, which differ only in their ids, times and what the model says.
+all others, which differ only in ids, times, outputs and reasons.
 """
 
 import time
@@ -21,7 +21,7 @@ from serving.models.served_model import Scored, ScoreOne
 from serving.models.serving_state import ServingState
 from serving.prediction_log import EventTemplate, PredictionLog, attributes_text, template_of_features
 from serving.prediction_log.event_template import id_text
-from serving.prediction_log.segment_file import LARGEST_OUTPUT_BYTES
+from serving.prediction_log.segment_file import MAX_OUTPUT_BYTES
 from serving.predictor.prediction import of_features, served_event
 from serving.predictor.responses import TOP_LEVEL_FIELDS, response_of
 from serving.predictor.routes import NO_PUBLICATION
@@ -133,9 +133,9 @@ class ByFeatures:
         event_id = self._new_id()
         body = by.response(scored, id_text(event_id).decode())
         output = msgspec.json.encode(scored.output)
-        if len(output) > LARGEST_OUTPUT_BYTES:
+        if len(output) > MAX_OUTPUT_BYTES:
             return None
-        self._log.append_said(
+        self._log.append_with_output(
             by.template,
             event_id,
             output=output,

@@ -1,5 +1,5 @@
 {#-
-The figures of a scorecard over rows of mart_okr_scorecard that are not archived, which the caller groups.
+The figures of a scorecard. The caller groups the rows of mart_okr_scorecard that are not archived.
 -#}
 {% macro scorecard_figures() -%}
     count(*) as key_result_count,

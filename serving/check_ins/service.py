@@ -196,7 +196,7 @@ class CheckIns:
 
 
 def _caller_and_key(identity: Identity, idempotency_key: str | None) -> dict[str, str | None]:
-    """Return who sends a request, and under which key, as stored with the request."""
+    """Return the caller and the idempotency key, as they are stored with the request."""
     return {
         "username": identity.username, "organisation_id": identity.organisation_id, "idempotency_key": idempotency_key,
     }  # fmt: skip

@@ -44,7 +44,7 @@ class FollowingLogin:
         self.identity = identity
 
     def is_valid(self) -> bool:
-        """Return whether the login has neither expired nor been revoked. While it cannot be verified, it stays."""
+        """Return whether the login is neither expired nor revoked, or cannot be verified now."""
         try:
             _login(self._request, self._token, self._services)
         except (NotSignedIn, NotAllowed):

@@ -12,7 +12,7 @@ from serving.models.serving_state import ServingState
 from serving.models.worker_models import workers_of_model
 from serving.publication_reader import Row, Warehouse
 
-MOST_READERS = 4  # of the registry, which may be frozen
+MAX_READERS = 4  # concurrent queries to the registry, which may not respond
 WAIT_S = 5.0
 
 
@@ -32,7 +32,7 @@ class ModelListing:
     def __init__(self, warehouse: Warehouse, runtime: ModelRuntime) -> None:
         self._warehouse = warehouse
         self._runtime = runtime
-        self._gate = ConnectionGate("The model registry", MOST_READERS, WAIT_S)
+        self._gate = ConnectionGate("The model registry", MAX_READERS, WAIT_S)
 
     def models(self) -> list[ListedModel]:
         """Return all served models.

@@ -54,7 +54,7 @@ class LoadedVersion:
             return self.trained.scorer.score(rows)
 
     def score_valid(self, rows: Sequence[Mapping[str, Any]], *, explains: bool) -> list[Scored]:
-        """Score rows that fit the input schema, without reasons and contributions if not `explains`."""
+        """Score rows that fit the input schema. Unless `explains`, reasons and contributions are omitted."""
         score_one = self.trained.score_one
         if score_one is None:
             scored = self.score(rows)

@@ -33,8 +33,8 @@ class EventTemplate:
         value = self.value.replace(ID, id_text(event_id)).replace(TIME, _time_text(event_id))
         return value.replace(ATTRIBUTES, attributes)
 
-    def event_that_says(self, event_id: bytes, output: bytes, reasons: bytes, attributes: bytes) -> bytes:
-        """Return the event's JSON with an output and reasons, which are JSON."""
+    def event_with_output(self, event_id: bytes, output: bytes, reasons: bytes, attributes: bytes) -> bytes:
+        """Return the event's JSON with an output and reasons, which are given as JSON."""
         return self.event(event_id, attributes).replace(OUTPUT, output).replace(REASONS, reasons)
 
     def key_of(self, event_id: bytes) -> bytes:

@@ -26,7 +26,7 @@ from lakehouse.logs import get_logger
 from lakehouse.settings import Settings
 from serving.errors import NotPersisted
 from serving.prediction_log.event_template import EventTemplate
-from serving.prediction_log.segment_file import SUFFIX, event_frame, says_frame, uses_frame
+from serving.prediction_log.segment_file import SUFFIX, event_frame, use_with_output_frame, uses_frame
 from serving.prediction_log.segment_writer import SegmentWriter
 from serving.prediction_log.shipper_mark import seconds_behind
 
@@ -109,10 +109,10 @@ class PredictionLog:
         """
         self._append_framed(lambda writer: _uses(writer, uses, attributes), len(uses))
 
-    def append_said(
+    def append_with_output(
         self, template: EventTemplate, event_id: bytes, *, output: bytes, reasons: bytes, attributes: bytes
     ) -> None:
-        """Append one prediction whose output and reasons are its own, by a template (`template_of_features`).
+        """Append one prediction with its output and reasons. The template is one of `template_of_features`.
 
         Raises:
             NotPersisted: nothing was written; the log says why.
@@ -120,7 +120,7 @@ class PredictionLog:
 
         def frame(writer: SegmentWriter) -> bytes:
             definition = writer.define(template)
-            return definition + says_frame(writer.numbers[template], event_id, output, reasons, attributes)
+            return definition + use_with_output_frame(writer.numbers[template], event_id, output, reasons, attributes)
 
         self._append_framed(frame, 1)
 

@@ -23,10 +23,10 @@ _TEMPLATE = struct.Struct("<IH")  # the template's number in this segment, and t
 _LENGTH = struct.Struct("<H")  # of a key, or of the extension attributes of a request's events
 _USE = struct.Struct("<I16s")  # the template's number, and the event's id
 
-_SAYS = struct.Struct("<I16sHH")  # a use, and the lengths of the extension attributes and of the output
+_USE_WITH_OUTPUT = struct.Struct("<I16sHH")  # a use, and the lengths of the extension attributes and of the output
 
-DEFINES, USES, SAYS, EVENT = b"T", b"P", b"S", b"E"
-LARGEST_OUTPUT_BYTES = 65_535
+DEFINES, USES, USE_WITH_OUTPUT, EVENT = b"T", b"P", b"S", b"E"
+MAX_OUTPUT_BYTES = 65_535
 
 
 def template_frame(number: int, template: EventTemplate) -> bytes:
@@ -40,10 +40,10 @@ def uses_frame(uses: list[tuple[int, bytes]], attributes: bytes) -> bytes:
     return _frame(USES + _LENGTH.pack(len(attributes)) + attributes + pairs)
 
 
-def says_frame(number: int, event_id: bytes, output: bytes, reasons: bytes, attributes: bytes) -> bytes:
-    """Return the frame of one prediction whose output and reasons are its own."""
-    head = _SAYS.pack(number, event_id, len(attributes), len(output))
-    return _frame(b"".join((SAYS, head, attributes, output, reasons)))
+def use_with_output_frame(number: int, event_id: bytes, output: bytes, reasons: bytes, attributes: bytes) -> bytes:
+    """Return the frame of one prediction with its output and reasons, which are not in the template."""
+    head = _USE_WITH_OUTPUT.pack(number, event_id, len(attributes), len(output))
+    return _frame(b"".join((USE_WITH_OUTPUT, head, attributes, output, reasons)))
 
 
 def event_frame(key: bytes, value: bytes) -> bytes:
@@ -85,8 +85,8 @@ class FrameDecoder:
             except KeyError as error:
                 raise PermanentError(f"A segment of the prediction log uses the undefined template {error}.") from error
             return [KeyedMessage(template.key, template.event(event_id, attributes)) for template, event_id in found]
-        if kind == SAYS:
-            return [self._said(rest)]
+        if kind == USE_WITH_OUTPUT:
+            return [self._event_with_output(rest)]
         if kind == DEFINES:
             number, length = _TEMPLATE.unpack_from(rest)
             key_end = _TEMPLATE.size + length
@@ -97,15 +97,15 @@ class FrameDecoder:
             return [KeyedMessage(rest[_LENGTH.size : key_end], rest[key_end:])]
         raise PermanentError(f"A segment of the prediction log has a frame of the unknown kind {kind!r}.")
 
-    def _said(self, rest: bytes) -> KeyedMessage:
-        number, event_id, attributes_length, output_length = _SAYS.unpack_from(rest)
-        output_at = _SAYS.size + attributes_length
+    def _event_with_output(self, rest: bytes) -> KeyedMessage:
+        number, event_id, attributes_length, output_length = _USE_WITH_OUTPUT.unpack_from(rest)
+        output_at = _USE_WITH_OUTPUT.size + attributes_length
         reasons_at = output_at + output_length
-        attributes, output = rest[_SAYS.size : output_at], rest[output_at:reasons_at]
+        attributes, output = rest[_USE_WITH_OUTPUT.size : output_at], rest[output_at:reasons_at]
         template = self.templates.get(number)
         if template is None:
             raise PermanentError(f"A segment of the prediction log uses the undefined template {number}.")
-        value = template.event_that_says(event_id, output, rest[reasons_at:], attributes)
+        value = template.event_with_output(event_id, output, rest[reasons_at:], attributes)
         return KeyedMessage(template.key_of(event_id), value)
 
 

@@ -1,4 +1,4 @@
-"""Compare the current key results with what a version was trained on, once per publication and version."""
+"""Compare the current key results with a version's training data, once per publication and version."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,13 +8,13 @@ from serving.models.loaded_version import LoadedVersion
 from serving.predictor.key_result_answers import CachedForecast, KeyResultCycle
 from serving.publication_reader import Row
 
-MIN_ROWS = 50  # of fewer rows, the shares say little
+MIN_ROWS = 50  # with fewer rows, chance alone changes the shares too much
 
 
 def observe_drift(
     version: LoadedVersion, rows: Sequence[Row], forecasts: Mapping[KeyResultCycle, CachedForecast]
 ) -> None:
-    """Set the drift metrics from a batch of feature rows and their forecasts, which are served until the next batch."""
+    """Set the drift metrics from a batch of feature rows and its forecasts. The next batch replaces them."""
     reference = version.trained.reference
     if reference is None or len(rows) < MIN_ROWS:
         return

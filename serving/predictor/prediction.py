@@ -84,7 +84,7 @@ def served_events(predictions: Sequence[Prediction]) -> list[EncodedEvent]:
 
 
 class EventForm:
-    """The form of the events of predictions for named features by one version.
+    """Creates the events of predictions for named features by one version.
 
     They differ only in ids, time, output and reasons. The output is checked against the model's schema, so only the
     first event is validated against its contract, which takes 40 us.
@@ -97,11 +97,11 @@ class EventForm:
         for name in event_attributes():
             self._envelope.pop(name, None)
 
-    def event(self, said: Prediction, attributes: Mapping[str, str]) -> EncodedEvent:
+    def event(self, prediction: Prediction, attributes: Mapping[str, str]) -> EncodedEvent:
         """Return the event of a prediction that is served now."""
-        subject = said.prediction_id
+        subject = prediction.prediction_id
         ids = {"prediction_id": subject, "subject_id": subject}
-        data = {**self._data, **ids, "output": said.output, "reasons": said.reasons}
+        data = {**self._data, **ids, "output": prediction.output, "reasons": prediction.reasons}
         now = {"id": uuid7(), "subject": subject, "time": datetime.now(UTC)}
         value = msgspec.json.encode({**self._envelope, **now, **attributes, "data": data})
         return EncodedEvent(self._topic, subject.encode(), value)

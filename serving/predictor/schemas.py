@@ -34,7 +34,7 @@ class PredictBody(Body):
         if (self.key_result_ids is None) == (self.features is None):
             raise ValueError('expected either "key_result_ids" or "features"')
         if self.key_result_ids is not None and not self.reasons:
-            raise ValueError('"reasons": false is only for "features"; forecasts of key results have their reasons')
+            raise ValueError('"reasons": false is only for "features"; forecasts of key results always have reasons')
         return self
 
     @property

@@ -88,7 +88,7 @@ class References:
 
     @classmethod
     def from_warehouses(cls, warehouses: Warehouses) -> "References":
-        """Return the checks. They read definitions of every organisation, to know whose an id is."""
+        """Return the checks. They read the definitions of all organisations, to find the owner of an id."""
         return cls(WriteStore(warehouses.installation), warehouses)
 
     def check(self, items: Sequence[Item], identity: Identity, *, allow_unknown: bool) -> None:

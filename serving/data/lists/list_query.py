@@ -26,15 +26,15 @@ def _in_range(moment: Any) -> Any:
     return moment
 
 
-def _no_number(text: Any) -> Any:
+def _reject_number(text: Any) -> Any:
     """Reject numbers, which pydantic would read as seconds since 1970: `updated_since=2026` would match all rows."""
     if isinstance(text, str) and NUMBER.fullmatch(text.strip()):
         raise ValueError("expected a date or time in the format of ISO 8601, not a number")
     return text
 
 
-Day = Annotated[date, BeforeValidator(_no_number), AfterValidator(_in_range)]
-Moment = Annotated[AwareDatetime, BeforeValidator(_no_number), AfterValidator(_in_range)]
+Day = Annotated[date, BeforeValidator(_reject_number), AfterValidator(_in_range)]
+Moment = Annotated[AwareDatetime, BeforeValidator(_reject_number), AfterValidator(_in_range)]
 
 
 class ListQuery(Query):
