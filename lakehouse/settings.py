@@ -34,7 +34,7 @@ class Settings(BaseSettings):
     system_metrics_retention_days: int = Field(
         default=90,
         ge=35,
-        description="days for which the lake and raw keep okr_system_metrics, or up to a week longer",
+        description="days for which the lake and raw keep okr_system_metrics; rows may be kept up to a week longer",
     )
     spool_events: int = Field(
         default=200_000, ge=1, description="maximum number of events that a source spools while no broker responds"

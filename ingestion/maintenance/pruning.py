@@ -42,7 +42,9 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 PACKAGE = "ingestion.maintenance"
-SLACK_DAYS = 7  # prune this many days at once, because after a change of raw, the next build computes all marts
+SLACK_DAYS = (
+    7  # expired rows are collected for this many days, because after a deletion from raw, the next build is a full one
+)
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class Range:
 
 
 def prune(settings: Settings, topic: str, table: "DeltaTable", uri: str, cutoff: datetime) -> int:
-    """Prune what was logged before a time, if there are rows that are SLACK_DAYS older. Return the number of rows.
+    """Prune the rows logged before a time if some are SLACK_DAYS older than that. Return the number of pruned rows.
 
     Raises:
         RetryableError: PostgreSQL, the lake or another maintenance run; what is missing is done by the next run.
