@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-FILE_VARIABLE = "OKR_BENCH_FIGURES"
+FILE = os.environ.get("OKR_BENCH_FIGURES")  # read now, because tests run without the variables of the caller
 NAME = "bench"
 BLOCK = "<!-- {name}: written by make bench-serving -->\n{text}\n<!-- /{name} -->"
 
@@ -21,8 +21,8 @@ def report(title: str, header: Sequence[str], rows: Sequence[Sequence[str]], not
     load = f"Load average of the machine: {os.getloadavg()[0]:.1f}."
     text = f"**{title}**\n\n{table(header, rows)}\n\n{f'{note} {load}'.strip()}"
     print(f"\n{text}")
-    if file := os.environ.get(FILE_VARIABLE):
-        with Path(file).open("a", encoding="utf-8") as figures:
+    if FILE:
+        with Path(FILE).open("a", encoding="utf-8") as figures:
             figures.write(json.dumps({"title": title, "text": text}) + "\n")
 
 

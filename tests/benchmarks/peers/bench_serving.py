@@ -31,6 +31,8 @@ from tests.serving.conftest import *  # noqa: F403 -- the published organisation
 pytestmark = pytest.mark.timeout(3_600)
 
 HERE = Path(__file__).parent
+# Read now, because tests run without the variables of the caller.
+MLSERVER, BENTOML = [Path(os.environ.get(name, "")) for name in ("OKR_MLSERVER", "OKR_BENTOML")]
 CONNECTIONS = 16
 START_S = 120.0
 MIN_FACTORS = {"mlflow models serve": 120, "MLServer": 12, "BentoML": 20}
@@ -95,7 +97,7 @@ def mlserver(trees: Path, folder: Path) -> Iterator[Contender]:
     (folder / "model-settings.json").write_text(
         json.dumps({"name": "forecast", "implementation": "mlserver_forecast.Forecast"})
     )
-    program = Path(os.environ["OKR_MLSERVER"]) / "mlserver"
+    program = MLSERVER / "mlserver"
     url = f"http://127.0.0.1:{port}/v2/models/forecast/infer"
     body = {"inputs": [{"name": "rows", "shape": [1, len(ROW)], "datatype": "FP64", "data": ROW}]}
     environment = {"OKR_TREES": str(trees), "PYTHONPATH": str(HERE)}
@@ -107,7 +109,7 @@ def mlserver(trees: Path, folder: Path) -> Iterator[Contender]:
 def bentoml(trees: Path, folder: Path) -> Iterator[Contender]:
     """Run BentoML."""
     port = choose(set())
-    program = Path(os.environ["OKR_BENTOML"]) / "bentoml"
+    program = BENTOML / "bentoml"
     url = f"http://127.0.0.1:{port}/predict"
     environment = {
         "OKR_TREES": str(trees), "BENTOML_HOME": str(folder), "BENTOML_DO_NOT_TRACK": "true",
