@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Basis:
-    """The publication that a build can start from, and the event types loaded since the build of that publication."""
+    """The publication that a build can start from, and the event types loaded since its build started."""
 
     publication_id: int
     changed: frozenset[str]
