@@ -29,7 +29,8 @@ DagId = Annotated[
     Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,200}$")], Path(description="The id of the DAG.")
 ]
 RunId = Annotated[
-    Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.~:+-]{1,250}$")], Path(description="The id of the run.")
+    Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.~:+-]{0,249}$")],
+    Path(description="The id of the run."),
 ]
 
 

@@ -88,6 +88,7 @@ def test_what_cannot_be_started_is_explained(operator: OperatorClient, airflow: 
     assert "accept_marts_build" in operator.post(ETL, {"conf": {"accept_raw": True}}, status=422)["detail"]
     operator.post(ETL, {"conf": {"accept_raw_batch": {"a": 1}}}, status=422)
     operator.post("/dags/..%2Fusers/runs", {}, status=404)
+    operator.get(f"{ETL}/%2E%2E", status=422)
     assert "run 'x'" in operator.get(f"{ETL}/x", status=404)["detail"]
     airflow.paused.add("okr_etl_dag")
     assert "paused" in operator.post(ETL, {}, status=409)["detail"]
