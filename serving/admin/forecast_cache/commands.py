@@ -31,12 +31,11 @@ def clear() -> None:
 
 @contextmanager
 def _cache() -> "Iterator[OperatedForecastCache]":
-    import redis
-
     from lakehouse.settings import load_settings
     from serving.admin.changes import Changes
     from serving.admin.forecast_cache.service import OperatedForecastCache
     from serving.predictor.forecast_cache import ForecastCache
+    from serving.redis_client import redis_client
 
-    with auth_services() as (services, _), redis.Redis.from_url(load_settings().require("redis_url")) as client:
+    with auth_services() as (services, _), redis_client(load_settings().require("redis_url"), limit_s=1) as client:
         yield OperatedForecastCache(ForecastCache(client), Changes(services.audit))

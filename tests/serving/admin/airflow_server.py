@@ -4,6 +4,7 @@ import json
 import re
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -81,8 +82,9 @@ class Handler(BaseHTTPRequestHandler):
         if body != LOGIN:
             return 401, {"detail": "Invalid credentials"}
         self.server.logins += 1
-        self.server.tokens = [f"token-{self.server.logins}"]
-        return 201, {"access_token": self.server.tokens[0]}
+        token = uuid.uuid4().hex
+        self.server.tokens.append(token)
+        return 201, {"access_token": token}
 
     def _answer(self, path: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:  # noqa: PLR0911 -- one per path
         dag_id, _, rest = path.removeprefix("dags").removeprefix("/").partition("/")
@@ -108,15 +110,12 @@ class Handler(BaseHTTPRequestHandler):
     def _start(self, dag_id: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         assert set(body) == {"dag_run_id", "logical_date", "conf"}
         key = (dag_id, body["dag_run_id"])
-        if key in self.server.runs:
-            return 409, {"detail": "already exists"}
-        if body["conf"].get("version") == "invalid":
-            return 400, {"detail": "Invalid input for param version"}
-        self.server.runs[key] = {
+        run = {
             "dag_id": dag_id, "dag_run_id": body["dag_run_id"], "state": "queued", "run_type": "manual",
             "queued_at": AT, "start_date": None, "end_date": None, "conf": body["conf"],
         }  # fmt: skip
-        return 200, self.server.runs[key]
+        is_new = self.server.runs.setdefault(key, run) is run  # one step, as Airflow's unique index
+        return (200, run) if is_new else (409, {"detail": "The DagRun already exists"})
 
     def _runs_of(self, dag_id: str) -> list[dict[str, Any]]:
         return [run for (dag, _), run in reversed(self.server.runs.items()) if dag == dag_id]
