@@ -86,7 +86,7 @@ def schemathesis(api: Api, key: str, *arguments: str, fuzzing: int, stateful: in
         text=True, check=False,
     )  # fmt: skip
     (api.settings.state / "report.txt").write_text(done.stdout, encoding="utf-8")
-    assert api.client.get("/auth/me", headers=headers).status_code == 200, "Its own credential has ended."
+    assert api.client.get("/auth/me", headers=headers).status_code == 200, "Its own credential has ended: see hooks.py."
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-5_000:]
     return done.stdout
 
