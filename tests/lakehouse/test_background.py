@@ -210,6 +210,8 @@ def test_threads_clients_and_connections_are_created_in_one_module(maker: str, p
     found = []
     for package in PACKAGES:
         for file in (ROOT / package).rglob("*.py"):
+            if file.is_relative_to(ROOT / "serving" / "client"):  # okr_client, whose wheel contains nothing else
+                continue
             for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
                 by_name = isinstance(node, ast.ImportFrom) and node.module == module
                 if (isinstance(node, ast.Call) and ast.unparse(node.func) == maker) or (
