@@ -37,9 +37,11 @@ CONNECTIONS = 16
 START_S = 120.0
 MIN_FACTORS = {"mlflow models serve": 120, "MLServer": 12, "BentoML": 20}
 SAVE = """
-import sys, mlflow.xgboost, xgboost
+import sys, mlflow.models, mlflow.xgboost, pandas, xgboost
 booster = xgboost.Booster(params={"nthread": 1}, model_file=sys.argv[1])
-mlflow.xgboost.save_model(booster, sys.argv[2], model_format="ubj")
+example = pandas.DataFrame([[0.5] * booster.num_features()], columns=booster.feature_names)
+signature = mlflow.models.infer_signature(example, [0.5])  # as MLflow recommends; it validates requests by it
+mlflow.xgboost.save_model(booster, sys.argv[2], model_format="ubj", signature=signature)
 """
 ROW = [float(ROWS[0][name] or 0.0) for name in BOOSTED]
 JSON = {"Content-Type": "application/json"}
