@@ -160,6 +160,7 @@ class AccountChanges:
         """Change the columns that `columns_of` returns. Without facts, record the differences, if there are any."""
         with self._warehouse.connection() as connection:
             reader = Reader(connection)
+            reader.rows(PACKAGE, "account_change_lock", {})  # two changes must not remove the last administrators
             others = reader.rows(PACKAGE, "other_administrators", {"username": username})[0]["others"]
             rows = reader.rows(PACKAGE, "account_to_change", {"username": username})
             before = check_changes(actor, username, account_of(rows[0]) if rows else None)
