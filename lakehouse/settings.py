@@ -75,7 +75,7 @@ class Settings(BaseSettings):
     api_port: int = 0
     api_workers: int = Field(default=1, ge=1, le=256, description="processes that `okr serve` starts")
     metrics_token: SecretStr = Field(
-        default=SecretStr(""), description="bearer token for GET /metrics; without one, only this host may read it"
+        default=SecretStr(""), description="bearer token for GET /metrics; without one, nobody may read it"
     )
     jwt_secret: SecretStr = SecretStr("")
     admin_password: SecretStr = SecretStr("")

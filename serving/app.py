@@ -57,14 +57,14 @@ def create_asgi_app(services: Services) -> ASGIApp:
     guard = RequestGuard(
         create_app(services),
         api_url=services.settings.api_url,
-        decide=services.rate_limits.decide,
+        admit=services.rate_limits.admit,
         observe=metrics.observe,
         log=log,
     )
     fast = FastPredict(
         hosts=guard.hosts,
         recognise=services.auth.authenticator.cached,
-        decide=services.rate_limits.decide_recognised,
+        charge=services.rate_limits.of_identity,
         observe=metrics.observe,
         log=log,
         by_id=ById(services.prediction.current_answers.newest, prediction_log, metrics.probabilities),
@@ -93,6 +93,7 @@ def create_app(services: Services) -> FastAPI:
     app = _with_routes(lifespan)
     app.state.services = services
     app.state.pages = Pages()
+    app.state.description = openapi.Description(app)
     app.state.threads_of_health = CapacityLimiter(1)
     error_responses.install(app, presenter(app.state.pages))
     app.mount("/static", Assets(directory=str(files("serving.web").joinpath("static"))), name="static")

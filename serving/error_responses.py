@@ -36,6 +36,7 @@ from serving.errors import (
     NotSignedIn,
     PasswordChangeRequired,
     PublishedByOlderRelease,
+    RateLimited,
     TooManyAttempts,
     UnknownName,
     VersionMismatch,
@@ -69,6 +70,7 @@ STATUS_OF: tuple[tuple[type[OkrError], HTTPStatus, str], ...] = (
     (InvalidAccount, HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-account"),
     (CrossSite, HTTPStatus.FORBIDDEN, "cross-site"),
     (TooManyAttempts, HTTPStatus.TOO_MANY_REQUESTS, "too-many-attempts"),
+    (RateLimited, HTTPStatus.TOO_MANY_REQUESTS, "rate-limit"),
     (ContractViolation, HTTPStatus.UNPROCESSABLE_ENTITY, "contract-violation"),
     (NotPublished, HTTPStatus.SERVICE_UNAVAILABLE, "not-published"),
     (PublishedByOlderRelease, HTTPStatus.SERVICE_UNAVAILABLE, "published-by-older-release"),
@@ -154,17 +156,23 @@ class _UnexpectedErrors:
             await self._answer(Request(scope), error)(scope, receive, send)
 
 
-def _of_okr_error(request: Request, error: OkrError) -> Problem:
+def problem_of(error: OkrError) -> Problem:
+    """Return the problem document of one of this project's errors."""
     status, slug = next((status, slug) for kind, status, slug in STATUS_OF if isinstance(error, kind))
     headers: dict[str, str] = {}
     if isinstance(error, NotSignedIn):
         headers["WWW-Authenticate"] = 'Bearer realm="okr-lakehouse"'
     elif isinstance(error, RetryableError):
-        wait_s = error.retry_after_s if isinstance(error, TooManyAttempts) else RETRY_AFTER_S
+        wait_s = error.retry_after_s if isinstance(error, TooManyAttempts | RateLimited) else RETRY_AFTER_S
         headers["Retry-After"] = str(wait_s)
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR and not isinstance(error, NotPublished):
-        get_logger(__name__).warning("request failed", route=route_of(request), error=str(error))
     return Problem(status, str(error), slug, headers, _members_of(error))
+
+
+def _of_okr_error(request: Request, error: OkrError) -> Problem:
+    problem = problem_of(error)
+    if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR and not isinstance(error, NotPublished):
+        get_logger(__name__).warning("request failed", route=route_of(request), error=str(error))
+    return problem
 
 
 def _members_of(error: OkrError) -> dict[str, Any]:  # noqa: PLR0911 -- one for each kind of error
@@ -174,6 +182,8 @@ def _members_of(error: OkrError) -> dict[str, Any]:  # noqa: PLR0911 -- one for 
             return {"reason": error.reason}
         case NotFound() if error.similar:
             return {"similar": error.similar}
+        case RateLimited():
+            return {"violated-policies": [error.plan]}
         case InvalidAccount():
             return {"pointer": f"#/{error.field}"}
         case UnknownName():

@@ -134,6 +134,15 @@ class TooManyAttempts(RetryableError):
         self.retry_after_s = retry_after_s
 
 
+class RateLimited(RetryableError):
+    """The plan of the caller does not allow the request now. `retry_after_s` is the time to wait."""
+
+    def __init__(self, message: str, plan: str, retry_after_s: int) -> None:
+        super().__init__(message)
+        self.plan = plan
+        self.retry_after_s = retry_after_s
+
+
 @dataclass(frozen=True)
 class InvalidField:
     """A feature that breaks the model's input schema: the number of its row, its name and the reason."""

@@ -119,6 +119,10 @@ class ByFeatures:
             return None
         return AskedFeatures(by, asked.features, asked.reasons is not False)
 
+    def items(self, asked: AskedFeatures) -> int:
+        """Return the number of rows."""
+        return 1
+
     def answer(self, asked: AskedFeatures, ids: RequestIds) -> bytes | None:
         """Score the row, record the prediction and return the response's body.
 

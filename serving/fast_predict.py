@@ -47,6 +47,10 @@ class Answerer(Protocol[T]):
         """Return what the body asks for, or None if the documented route should answer."""
         ...
 
+    def items(self, asked: T) -> int:
+        """Return about how many items the request asks, of which every 10 count as a request."""
+        ...
+
     def answer(self, asked: T, ids: RequestIds) -> bytes | None:
         """Record the predictions and return the response's body, or None if the documented route should answer."""
         ...
@@ -60,16 +64,16 @@ class FastPredict:
         *,
         hosts: frozenset[bytes],
         recognise: Callable[[str], Identity | None],
-        decide: Callable[[bytes], Decision | None],
+        charge: Callable[[Identity, int], Decision],
         observe: Observe,
         log: Write,
         by_id: "Answerer[Asked]",
         by_features: "Answerer[AskedFeatures]",
     ) -> None:
-        """`recognise` knows verified Authorization headers, and `decide` their callers' limits. Neither may block."""
+        """`recognise` knows verified Authorization headers, and `charge` lets accounts pay. Neither may block."""
         self._hosts = hosts
         self._recognise = recognise
-        self._decide = decide
+        self._charge = charge
         self._observe = observe
         self._log = log
         self._by_id = by_id
@@ -84,9 +88,7 @@ class FastPredict:
             return None
         if not UNUSUAL.isdisjoint(found) or not (host.rpartition(b":")[0] in self._hosts or host in self._hosts):
             return None
-        return Head(
-            authorization, authorization.decode("latin-1"), found.get(b"x-request-id"), found.get(b"traceparent")
-        )
+        return Head(authorization.decode("latin-1"), found.get(b"x-request-id"), found.get(b"traceparent"))
 
     def answer(self, head: Head, body: bytes) -> tuple[bytes, bytes] | None:
         """Return the header lines and the body of the response, or None if the application should answer."""
@@ -108,8 +110,7 @@ class FastPredict:
         if identity is None or identity.organisation_id is not None or not identity.may(Right.PREDICT):
             return None  # an organisation's account sees only its own
         asked = by.read(body)
-        decision = None if asked is None else self._decide(head.authorization)
-        if asked is None or decision is None or not decision.is_allowed:
+        if asked is None or not (decision := self._charge(identity, by.items(asked))).is_allowed:
             return None
         ids = self._ids.ids_of(head.request_id, head.traceparent)
         content = by.answer(asked, ids)
@@ -155,13 +156,19 @@ class ById:
     def read(self, body: bytes) -> "Asked | None":
         """Return the prepared answers, or None if one is missing."""
         answers = self._answers()
-        if answers is None or body.count(FIELD) != 1:  # a repeated field is an error that msgspec does not see
+        # A repeated field is an error that msgspec does not see, and a backslash can spell the same field differently.
+        if answers is None or body.count(FIELD) != 1 or b"\\" in body:
             return None
         try:
-            prepared = answers.of(self._decode(body).key_result_ids)
+            wanted = self._decode(body).key_result_ids
+            prepared = answers.of(wanted) if len(set(wanted)) == len(wanted) else None
         except (msgspec.DecodeError, UnicodeDecodeError):
             return None
         return None if prepared is None else Asked(answers.head, prepared)
+
+    def items(self, asked: "Asked") -> int:
+        """Return the number of key results."""
+        return len(asked.prepared)
 
     def answer(self, asked: "Asked", ids: RequestIds) -> bytes:
         """Record the predictions and return the response's body.

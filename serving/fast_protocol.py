@@ -27,7 +27,6 @@ LARGEST_HEAD_BYTES = 4_096  # with the token of an account of the whole installa
 class Head(NamedTuple):
     """What is needed of the headers of a usual request. `credential` is the header Authorization as text."""
 
-    authorization: bytes
     credential: str
     request_id: bytes | None
     traceparent: bytes | None
@@ -133,7 +132,7 @@ class FastProtocol(LimitedProtocol):
 
     def on_headers_complete(self) -> None:
         """Hold a request back if it may be answered fast, else start it."""
-        if self.url == URL and self._fast is not None and self._is_usual():
+        if self.url == URL and self._fast is not None and self._is_usual() and not self.has_large_headers():
             self._held, self._held_bytes = [], 0
             self.end_headers()
         else:

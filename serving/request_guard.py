@@ -11,22 +11,24 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving import metrics
 from serving.access_log import RequestLine, Write
-from serving.error_responses import Problem
+from serving.error_responses import Problem, problem_of
+from serving.limits.charge import CHARGE, Charge, refusal
 from serving.limits.deadlines import Deadlines
-from serving.limits.rate_limiter import Decision
-from serving.limits.response_headers import Field, rate_limit_fields, retry_after_s
+from serving.limits.response_headers import rate_limit_fields
 from serving.request_body import RequestBody
 from serving.request_context import IdSource, RequestIds, bind
 from serving.security_headers import add_security_headers
 
 Observe = Callable[[str, str, int, float], None]  # method, route template, status, seconds
-Decide = Callable[[bytes | None, bytes | None, str], Decision]  # Authorization, Cookie, client address
+Admit = Callable[[bytes | None, bytes | None, str], Charge]  # Authorization, Cookie, client address
 
 LARGEST_BODY_BYTES = 1_048_576
 BODIES_BYTES = 67_108_864  # of all requests in this worker
 BODY_LIMIT_S = 10.0
 MAX_AUTHORIZATION_BYTES = 16_384  # a token of an account with many teams is long; the header is a key of caches
 MAX_COOKIE_BYTES = 16_384
+MAX_QUERY_BYTES = 32_768
+MAX_PARAMETERS = 1_000  # each unknown one is an error that takes time to describe
 PROBES = frozenset({"/livez", "/readyz"})  # they name a host by its address, and must not be refused
 UNLIMITED = PROBES | {"/metrics"}
 IDS = "okr.request_ids"  # the key of the RequestIds in the scope
@@ -46,11 +48,11 @@ class RequestGuard:
     """
 
     def __init__(  # noqa: PLR0913 -- what it guards with
-        self, app: ASGIApp, *, api_url: str, decide: Decide, observe: Observe, log: Write,
+        self, app: ASGIApp, *, api_url: str, admit: Admit, observe: Observe, log: Write,
         body_limit_s: float = BODY_LIMIT_S, bodies_bytes: int = BODIES_BYTES,
     ) -> None:  # fmt: skip
         self._app = app
-        self._decide = decide
+        self._admit = admit
         self._observe = observe
         self._log = log
         names = ("127.0.0.1", "localhost", "[::1]", urlsplit(api_url).hostname)
@@ -121,19 +123,15 @@ class RequestGuard:
         is_probe = scope["path"] in PROBES
         if host not in self.hosts and host.rpartition(b":")[0] not in self.hosts and not is_probe:
             return _unknown_host()
-        if (
-            len(headers.get(b"authorization", b"")) > MAX_AUTHORIZATION_BYTES
-            or len(headers.get(b"cookie", b"")) > MAX_COOKIE_BYTES
-        ):
-            return _credential_too_large()
-        if scope["path"] not in UNLIMITED:
+        if problem := _too_large_head(scope, headers):
+            return problem
+        if scope["path"] not in UNLIMITED or scope["query_string"]:
             client = scope["client"]
-            decision = self._decide(
+            charge = scope[CHARGE] = answer.charge = self._admit(
                 headers.get(b"authorization"), headers.get(b"cookie"), client[0] if client else "unknown"
             )
-            answer.fields = rate_limit_fields(decision)
-            if not decision.is_allowed:
-                return _too_many_requests(decision)
+            if not charge.decision.is_allowed:
+                return problem_of(refusal(charge.decision))
         length = headers.get(b"content-length", b"0")
         if not length.isdigit() or int(length) > LARGEST_BODY_BYTES:
             return _too_large()
@@ -172,21 +170,22 @@ class _Answer:
     compute an export that nobody reads, and a stream of events does not keep the connection.
     """
 
-    __slots__ = ("_ids", "_is_head", "_send", "fields", "refused_by", "status")
+    __slots__ = ("_ids", "_is_head", "_send", "charge", "refused_by", "status")
 
     def __init__(self, send: Send, ids: RequestIds, *, is_head: bool) -> None:
         self._send = send
         self._ids = ids
         self._is_head = is_head
         self.status = 0
-        self.fields: list[Field] = []
+        self.charge: Charge | None = None
         self.refused_by: str | None = None
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             headers = add_security_headers(message.get("headers", ()))
-            headers += self.fields
+            if self.charge is not None:
+                headers += rate_limit_fields(self.charge.decision)
             headers.append((b"x-request-id", self._ids.request_id.encode()))
             message["headers"] = headers
             await self._send(message)
@@ -202,25 +201,25 @@ async def _refuse(problem: Problem, scope: Scope, receive: Receive, answer: _Ans
     await problem.response()(scope, receive, answer)
 
 
-def _credential_too_large() -> Problem:
-    detail = (
-        f"The header Authorization may have at most {MAX_AUTHORIZATION_BYTES} bytes, and Cookie {MAX_COOKIE_BYTES}."
-    )
-    return Problem(431, detail, "credential-too-large")
+def _too_large_head(scope: Scope, headers: dict[bytes, bytes]) -> Problem | None:
+    if (
+        len(headers.get(b"authorization", b"")) > MAX_AUTHORIZATION_BYTES
+        or len(headers.get(b"cookie", b"")) > MAX_COOKIE_BYTES
+    ):
+        detail = (
+            f"The header Authorization may have at most {MAX_AUTHORIZATION_BYTES} bytes, and Cookie {MAX_COOKIE_BYTES}."
+        )
+        return Problem(431, detail, "credential-too-large")
+    query = scope["query_string"]
+    if len(query) > MAX_QUERY_BYTES or query.count(b"&") >= MAX_PARAMETERS:
+        detail = f"The query of an address may have at most {MAX_QUERY_BYTES} bytes and {MAX_PARAMETERS} parameters."
+        return Problem(414, detail, "query-too-large")
+    return None
 
 
 def _unknown_host() -> Problem:
     detail = "The Host header does not name this service. OKR_API_URL sets the accepted host."
     return Problem(400, detail, "unknown-host")
-
-
-def _too_many_requests(decision: Decision) -> Problem:
-    plan, wait_s = decision.plan, retry_after_s(decision)
-    detail = (
-        f"The plan {plan.name!r} allows {plan.requests_per_second:g} requests a second and {plan.burst} at once. "
-        f"Try again in {wait_s} s; the header RateLimit shows what is left."
-    )
-    return Problem(429, detail, "rate-limit", {"Retry-After": str(wait_s)}, {"violated-policies": [plan.name]})
 
 
 def _too_large() -> Problem:

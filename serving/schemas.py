@@ -1,5 +1,6 @@
 """Fields and base classes that are shared by the schemas of several endpoints."""
 
+from collections import Counter
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -25,6 +26,14 @@ def natural_key(text: str) -> str:
     if fault := fault_of_id(text):
         raise ValueError(f"an id must not contain invisible characters; this one {fault}")
     return text
+
+
+def distinct(ids: list[str]) -> list[str]:
+    """Validate that no id is repeated: each would be answered, recorded and paid for again."""
+    if len(set(ids)) < len(ids):
+        [(repeated, _)] = Counter(ids).most_common(1)
+        raise ValueError(f"Expected each id once; {repeated!r} is repeated")
+    return ids
 
 
 # An id from a source system, without leading or trailing whitespace.

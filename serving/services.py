@@ -10,7 +10,7 @@ from lakehouse.settings import Settings
 from serving.admin.admin_services import Admin, build_admin
 from serving.admin.service import Administration
 from serving.auth.auth_services import Auth, build_auth
-from serving.auth.recognition import recogniser
+from serving.auth.recognition import Recognise, payer, recogniser
 from serving.check_ins.idempotency import RequestStore
 from serving.check_ins.lookups import Lookups
 from serving.check_ins.service import CheckIns
@@ -21,7 +21,7 @@ from serving.data.live_stream import LiveStream
 from serving.data.service import Data
 from serving.health import Check, Health, State
 from serving.latency import LatencyReporter
-from serving.limits.rate_limits import RateLimits, Recognise
+from serving.limits.rate_limits import RateLimits
 from serving.limits.rate_plan import RatePlans
 from serving.limits.token_bucket import SharedBuckets, limited_client
 from serving.metrics_page import MetricsPage
@@ -126,10 +126,9 @@ def build_services(settings: Settings, *, ships_predictions: bool = True) -> Ser
     request_metrics = RequestMetrics()
     latency_reporter = LatencyReporter(request_metrics, telemetry_sender)
     auth = build_auth(settings, warehouses, client)
-    recognise = recogniser(auth.authenticator, auth.cookies.session)
     rate_limits = RateLimits(
-        RatePlans(warehouse), SharedBuckets(limited_client(settings.require("redis_url"))), recognise,
-        state=settings.state,
+        RatePlans(warehouse), SharedBuckets(limited_client(settings.require("redis_url"))),
+        payer(auth.authenticator, auth.cookies.session), state=settings.state,
     )  # fmt: skip
     reporting = (write_sender, telemetry_sender, prediction_log, latency_reporter, rate_limits, auth.watch)
     threads = [part.thread for part in (*reporting, *prediction.parts)]
@@ -170,7 +169,7 @@ def build_services(settings: Settings, *, ships_predictions: bool = True) -> Ser
         scorecard=Scorecard(warehouses, prediction.predictor),
         health=health,
         publication_holds=PublicationHolds(warehouse),
-        recognise=recognise,
+        recognise=recogniser(auth.authenticator),
         rate_limits=rate_limits,
         request_metrics=request_metrics,
         readiness=Readiness(

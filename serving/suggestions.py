@@ -5,11 +5,14 @@ from difflib import get_close_matches
 
 MAX_SUGGESTIONS = 5
 MIN_SIMILARITY = 0.6  # from 0 to 1; with a lower threshold, unrelated names match by chance
+LONGEST_NAME = 300  # comparing takes time that increases with the square of the length
 MIN_CONTAINED_LETTERS = 2  # minimum length of a name for a match by containment
 
 
 def similar_names(wanted: str, known: Iterable[str], limit: int = MAX_SUGGESTIONS) -> list[str]:
-    """Return the known names that are similar to `wanted`, most similar first."""
+    """Return the known names that are similar to `wanted`, most similar first. Nothing is similar to a longer text."""
+    if len(wanted) > LONGEST_NAME:
+        return []
     names = {name.casefold(): name for name in sorted(set(known), reverse=True)}
     folded = wanted.casefold()
     close = get_close_matches(folded, names, n=limit, cutoff=MIN_SIMILARITY)

@@ -31,7 +31,7 @@ class Api(OkrService):
     arguments: ClassVar[tuple[str, ...]] = ("serve",)
     secrets: ClassVar[tuple[str, ...]] = (
         "OKR_DSN_SERVING", "OKR_DSN_ORGANISATION", "OKR_REDIS_URL", "OKR_JWT_SECRET", "OKR_ADMIN_PASSWORD",
-        "OKR_LEAD_PASSWORD", "OKR_APP_PASSWORD", "OKR_MLFLOW_STORE_URI", "OKR_MLFLOW_PASSWORD",
+        "OKR_LEAD_PASSWORD", "OKR_APP_PASSWORD", "OKR_METRICS_TOKEN", "OKR_MLFLOW_STORE_URI", "OKR_MLFLOW_PASSWORD",
         # Only for operators, who roll publications back, decide on events and start runs (ADR 27).
         "OKR_DSN_TRANSFORM", "OKR_AIRFLOW_SERVING_PASSWORD",
     )  # fmt: skip

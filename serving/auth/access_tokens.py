@@ -3,6 +3,7 @@
 A token contains the whole identity, so verifying it needs neither PostgreSQL nor Redis.
 """
 
+import re
 import time
 import uuid
 from dataclasses import dataclass
@@ -25,6 +26,9 @@ CLAIMS = ["exp", "iat", "aud", "iss", "sub", "jti", "fam", "ver", "role", "teams
 LIFE_S = 15 * 60
 CLOCK_DIFFERENCE_S = 60  # between the hosts of an installation
 LONGEST_TOKEN = 8192
+# PyJWT ignores characters that are not of base64 in the signature, and its last 4 bits. Each token has one spelling, so
+# that it has one entry in the caches.
+_SPELLING = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{85}[AQgw]")
 INVALID = "The access token is invalid; get one from POST /auth/token."
 
 
@@ -94,7 +98,7 @@ class AccessTokens:
         return VerifiedToken(identity, claims["fam"], claims["exp"])
 
     def _claims(self, text: str) -> dict[str, Any]:
-        if len(text) > LONGEST_TOKEN:
+        if len(text) > LONGEST_TOKEN or not _SPELLING.fullmatch(text):
             raise NotSignedIn(INVALID)
         header = jwt.get_unverified_header(text)
         key = self._keys.verifying(str(header.get("kid"))) if header.get("typ") == TOKEN_TYPE else None

@@ -26,6 +26,7 @@ START = "okr_"
 PREFIX_BYTES, SECRET_BYTES = 6, 32
 _KEY = re.compile(r"okr_([0-9a-f]{12})_([A-Za-z0-9_-]{43})")
 OVERLAP = timedelta(hours=24)
+MAX_VALID_KEYS = 50  # of an account: each has a rate limit of its own
 LONGEST_NAME = 200
 INVALID = "The API key is unknown, expired or revoked."
 
@@ -44,6 +45,10 @@ class ApiKey:
     revoked_at: datetime | None
     last_used_at: datetime | None
     replaced_by: str | None
+
+    def is_valid(self) -> bool:
+        """Return whether the key is neither revoked nor expired."""
+        return self.revoked_at is None and (self.expires_at is None or self.expires_at > datetime.now(UTC))
 
 
 @dataclass(frozen=True)
@@ -89,6 +94,7 @@ class ApiKeys:
             NotFound: there is no such account, or the actor may not see it.
             NotAllowed: the account has rights that the actor lacks.
             Conflict: a request of the actor with this idempotency key has already created a key.
+            NotPossible: the account has too many valid keys.
         """
         _check(name, scopes, expires_at)
         values: Row = {"username": username, "name": name, "scopes": sorted(set(scopes)), "expires_at": expires_at}
@@ -96,6 +102,14 @@ class ApiKeys:
         with self._warehouse.connection() as connection:
             rows = Reader(connection).rows(PACKAGE, "account", {"username": username})
             check_changes(actor, username, account_of(rows[0]) if rows else None)
+            known = [
+                _key_of(row)
+                for row in Reader(connection).rows(PACKAGE, "api_keys", {**values, "organisation_id": None})
+            ]
+            if sum(each.is_valid() for each in known) >= MAX_VALID_KEYS:
+                raise NotPossible(
+                    f"The account {username!r} has {MAX_VALID_KEYS} valid API keys. Revoke one of them first."
+                )
             return self._insert(connection, values, actor, "api_key.created")
 
     def rotate(self, prefix: str, actor: Actor, overlap: timedelta = OVERLAP) -> NewApiKey:

@@ -69,6 +69,11 @@ class Auth:
         self.signing_keys.prepare()
 
 
+def audit_chain(secret: str) -> Chain:
+    """Return the chain of the audit log that is sealed with a key of this OKR_JWT_SECRET."""
+    return Chain(derived_key(secret, "audit log"))
+
+
 def build_auth(settings: Settings, warehouses: Warehouses, client: "redis.Redis") -> Auth:
     """Build the services from the settings, without connecting to anything yet.
 
@@ -76,7 +81,7 @@ def build_auth(settings: Settings, warehouses: Warehouses, client: "redis.Redis"
         PermanentError: a setting is missing or invalid.
     """
     warehouse, secret = warehouses.installation, settings.require("jwt_secret")
-    chain = Chain(derived_key(secret, "audit log"))
+    chain = audit_chain(secret)
     passwords, revocations, usage = Passwords(), Revocations(), ApiKeyUsage()
     audit = AuditLog(warehouse, chain)
     accounts = Accounts(warehouses, passwords, audit)

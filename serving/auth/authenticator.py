@@ -15,11 +15,10 @@ from serving.auth.credential_cache import CredentialCache
 from serving.auth.refresh_tokens import PREFIX as REFRESH_TOKEN
 from serving.auth.revocations import Revocations
 from serving.auth.roles import Identity
-from serving.auth.sessions import Sessions
+from serving.auth.sessions import LIFE_S, Sessions
 from serving.errors import NotSignedIn
 
 SCHEME = "bearer "
-RECENT_S = 60.0
 RETRY_S = 10.0  # how long a known API key is used before it is verified again, while PostgreSQL is unavailable
 
 
@@ -31,8 +30,6 @@ class Authenticator:
         self._api_keys = api_keys
         self._sessions = sessions
         self._cache = CredentialCache()
-        self.cached = self._cache.get
-        """Return the identity of an Authorization header that was verified recently, or None. Never blocks."""
         self._recent_sessions = CredentialCache()
         revocations.listen(self._cache.drop)
         revocations.listen(self._recent_sessions.drop)
@@ -48,54 +45,71 @@ class Authenticator:
             RetryableError: the credential cannot be verified now.
         """
         if authorization is not None:
-            known = self._cache.get(authorization)
-            if known is not None:
-                return known
-            if is_bearer(authorization):
-                return self._verify(authorization)
+            text = bearer_of(authorization)
+            if text is not None:
+                return self._cache.get(text) or self._verify(text)
         if session:
             return self._verify_session(session)
         raise NotSignedIn("Credentials are required: a token from POST /auth/token or an API key, as a bearer token.")
 
-    def recent_session(self, session: str) -> Identity | None:
-        """Return the identity of a session that was verified within the last minute, or None. Never blocks.
+    def cached(self, authorization: str) -> Identity | None:
+        """Return the identity of a header if it was verified within the last minute, else None. Never blocks."""
+        text = bearer_of(authorization)
+        return None if text is None else self._cache.get(text)
 
-        The session may have ended since, so this must not decide on access.
+    def known(self, authorization: str | None, session: str | None) -> Identity | None:
+        """Return whose credential this was when this worker last verified it, or None. Never blocks.
+
+        It may be invalid by now, so this must not decide on access.
         """
-        return self._recent_sessions.get(session)
+        text = None if authorization is None else bearer_of(authorization)
+        if text is not None:
+            return self._cache.known(text)
+        return self._recent_sessions.known(session) if session else None
 
     def _verify_session(self, session: str) -> Identity:
         generation = self._recent_sessions.generation
-        identity = self._sessions.verify(session)
-        self._recent_sessions.put(session, identity, expires_in_s=RECENT_S, generation=generation)
+        try:
+            identity = self._sessions.verify(session)
+        except NotSignedIn:
+            self._recent_sessions.forget(session)
+            raise
+        self._recent_sessions.put(session, identity, expires_in_s=LIFE_S, generation=generation)
         return identity
 
-    def _verify(self, authorization: str) -> Identity:
-        text, generation = authorization[len(SCHEME) :], self._cache.generation
+    def _verify(self, text: str) -> Identity:
+        try:
+            return self._verified(text)
+        except NotSignedIn:
+            self._cache.forget(text)
+            raise
+
+    def _verified(self, text: str) -> Identity:
+        generation = self._cache.generation
         if text.startswith(REFRESH_TOKEN):
             raise NotSignedIn("This is a refresh token. Exchange it for an access token with POST /auth/refresh.")
         if text.startswith(START):
-            return self._verify_key(authorization, text, generation)
+            return self._verify_key(text, generation)
         token = self._tokens.verify(text)
         self._cache.put(
-            authorization, token.identity, expires_in_s=token.expires_at - time.time(), generation=generation,
+            text, token.identity, expires_in_s=token.expires_at - time.time(), generation=generation,
             family=token.family,
         )  # fmt: skip
         return token.identity
 
-    def _verify_key(self, authorization: str, text: str, generation: int) -> Identity:
+    def _verify_key(self, text: str, generation: int) -> Identity:
         try:
             key = self._api_keys.verify(text)
         except RetryableError:
-            known = self._cache.reuse(authorization, RETRY_S)
+            known = self._cache.reuse(text, RETRY_S)
             if known is None:
                 raise
             return known
         left_s = (key.expires_at - datetime.now(UTC)).total_seconds() if key.expires_at else float("inf")
-        self._cache.put(authorization, key.identity, expires_in_s=left_s, generation=generation)
+        self._cache.put(text, key.identity, expires_in_s=left_s, generation=generation)
         return key.identity
 
 
-def is_bearer(authorization: str) -> bool:
-    """Return whether an Authorization header has the scheme Bearer."""
-    return authorization[: len(SCHEME)].lower() == SCHEME
+def bearer_of(authorization: str) -> str | None:
+    """Return the credential in an Authorization header with the scheme Bearer, or None if it has another scheme."""
+    return authorization[len(SCHEME) :] if authorization[: len(SCHEME)].lower() == SCHEME else None

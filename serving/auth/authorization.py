@@ -10,6 +10,7 @@ from serving.auth.known_clients import Client
 from serving.auth.recognition import cookie_value
 from serving.auth.roles import OF_THE_INSTALLATION, Identity, Right, roles_with
 from serving.errors import CrossSite, NotAllowed, NotSignedIn
+from serving.limits.charge import charge
 from serving.services import Services, ServicesDep
 
 UNKNOWN_ADDRESS = "unknown"
@@ -85,6 +86,18 @@ def logged_in(caller: Caller) -> Identity:
 LoggedIn = Annotated[Identity, Depends(logged_in)]
 
 
+def check_login(request: Request) -> None:
+    """Check that a request has a valid credential, whatever its rights. This may block.
+
+    Raises:
+        NotSignedIn: it has none.
+        RateLimited: its account has spent its plan.
+    """
+    services: Services = request.app.state.services
+    credentials = request.headers.get("authorization"), session_cookie(request, services)
+    charge(request.scope, services.auth.authenticator.authenticate(*credentials))
+
+
 def session_cookie(request: Request, services: Services) -> str | None:
     """Return the value of this installation's session cookie, or None."""
     return _cookie(request, services.auth.cookies.session)
@@ -101,6 +114,7 @@ ClientDep = Annotated[Client, Depends(client_of)]
 
 def _require_right(request: Request, identity: Identity, right: Right | None) -> Identity:
     request.state.identity = identity
+    charge(request.scope, identity)
     if right is None or identity.may(right):
         return identity
     if identity.credential.startswith("key:"):

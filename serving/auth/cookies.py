@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 from starlette.responses import Response
 
+from serving.auth.known_clients import DEVICE_LIFE_S
 from serving.auth.sessions import LIFE_S
-
-DEVICE_LIFE_S = 365 * 24 * 3600
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,19 @@ class CredentialCache:
             return None
         return found.identity
 
+    def known(self, credential: str) -> Identity | None:
+        """Return the identity of a credential that was verified within STALE_S, and is neither revoked nor expired.
+
+        It may have to be verified again, so this must not decide on access.
+        """
+        found = self._entries.get(credential)
+        return None if found is None or found.usable_until < time.monotonic() else found.identity
+
+    def forget(self, credential: str) -> None:
+        """Remove a credential that turned out to be invalid."""
+        with self._changing:
+            self._entries.pop(credential, None)
+
     def put(
         self, credential: str, identity: Identity, *, expires_in_s: float, generation: int, family: str | None = None
     ) -> None:

@@ -103,14 +103,31 @@ def verify_audit(
     expect_hash: Annotated[
         str, typer.Option(help="Hash of that event, as printed by an earlier run of this command.")
     ] = "",
+    earlier_secrets: Annotated[
+        typer.FileText | None,
+        typer.Option(help="A file with earlier values of OKR_JWT_SECRET, one a line, which sealed earlier events."),
+    ] = None,
+    accept_key: Annotated[
+        list[str] | None,
+        typer.Option(help="Id of an earlier seal key whose secret is lost; its seals are not verified. Repeatable."),
+    ] = None,
 ) -> None:
     """Check that no row of the audit log was changed, removed or inserted."""
     from serving.auth.audit_verification import verify
+    from serving.auth.auth_services import audit_chain
 
+    secrets = [line.strip() for line in earlier_secrets or () if line.strip()]
     with auth_services() as (services, warehouse):
-        report = verify(warehouse, services.chain, expected_id=expect_id, expected_hash=expect_hash)
+        report = verify(
+            warehouse, services.chain, earlier=[audit_chain(secret) for secret in secrets], accepted=accept_key or (),
+            expected_id=expect_id, expected_hash=expect_hash,
+        )  # fmt: skip
     typer.echo(f"{report.events} events; the newest is {report.newest_id} with the hash {report.newest_hash}")
-    if report.sealed_with_other_key:
-        typer.echo(f"{report.sealed_with_other_key} events are sealed with the key of another OKR_JWT_SECRET.")
+    typer.echo(f"The present seal key is {services.chain.key_id}; note it before you change OKR_JWT_SECRET.")
+    if report.not_verified:
+        typer.echo(f"The seals of {report.not_verified} events cannot be verified without the secrets of their keys.")
     if report.problems:
-        raise PermanentError("The audit log was changed: " + " ".join(report.problems[:20]))
+        raise PermanentError(
+            "The audit log was changed, or has events of an earlier OKR_JWT_SECRET that neither --earlier-secrets nor "
+            f"--accept-key names: {' '.join(report.problems[:20])}"
+        )

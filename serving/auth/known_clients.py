@@ -2,13 +2,16 @@
 
 import hmac
 import secrets
+import time
 from dataclasses import dataclass
 
+from serving.auth.accounts import Account
 from serving.auth.client_address import network_of
 from serving.publication_reader import Connection, Reader, Warehouse
 
 PACKAGE = "serving.auth"
 DEVICE_BYTES = 12
+DEVICE_LIFE_S = 90 * 24 * 3600  # as long as addresses are remembered
 
 
 @dataclass(frozen=True)
@@ -27,17 +30,21 @@ class KnownClients:
         self._warehouse = warehouse
         self._key = key
 
-    def device_of(self, username: str, client: Client) -> str | None:
-        """Return the id of the device if the account has logged in on it, else None."""
-        device, _, signature = (client.device or "").partition(".")
-        if not device or not hmac.compare_digest(self._signature(username, device).encode(), signature.encode()):
-            return None
-        return device
+    def device_of(self, account: Account, client: Client) -> str | None:
+        """Return the id of the device if the account has logged in on it since its last change, else None.
 
-    def device_cookie(self, username: str) -> str:
+        A changed password, for example, ends the trust in all devices: somebody else may have known the old one.
+        """
+        signed, _, signature = (client.device or "").rpartition(".")
+        device, _, expires_at = signed.partition(".")
+        if not hmac.compare_digest(self._signature(account, signed).encode(), signature.encode("utf-8", "replace")):
+            return None
+        return device if int(expires_at) > time.time() else None
+
+    def device_cookie(self, account: Account) -> str:
         """Return the value of a cookie for a device on which an account has logged in."""
-        device = secrets.token_urlsafe(DEVICE_BYTES)
-        return f"{device}.{self._signature(username, device)}"
+        signed = f"{secrets.token_urlsafe(DEVICE_BYTES)}.{int(time.time()) + DEVICE_LIFE_S}"
+        return f"{signed}.{self._signature(account, signed)}"
 
     def is_known_address(self, username: str, address: str) -> bool:
         """Return whether the account has logged in from an address within 90 days."""
@@ -50,8 +57,9 @@ class KnownClients:
         values = {"username": username, "client_hash": self._address(address)}
         Reader(connection).rows(PACKAGE, "remember_client", values)
 
-    def _signature(self, username: str, device: str) -> str:
-        return hmac.digest(self._key, f"device\x1f{username}\x1f{device}".encode("utf-8", "replace"), "sha256").hex()
+    def _signature(self, account: Account, signed: str) -> str:
+        text = f"device\x1f{account.username}\x1f{account.credential_version}\x1f{signed}"
+        return hmac.digest(self._key, text.encode("utf-8", "replace"), "sha256").hex()
 
     def _address(self, address: str) -> bytes:
         return hmac.digest(self._key, f"address\x1f{network_of(address)}".encode(), "sha256")

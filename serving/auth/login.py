@@ -74,11 +74,12 @@ class Login:
         return self._changes.change_password(account.username, new_password, Actor(account.username, client.address))
 
     def _verified(self, username: str, password: str, client: Client) -> Account:
-        self._limit.check(username, client)
         stored = self._accounts.find(username)
+        known = None if stored is None else stored.account
+        self._limit.check(username, known, client)
         is_right = self._passwords.matches(password, stored.password_hash if stored else None)
         if stored is None or not is_right:
-            is_limit_reached = self._limit.record(username, client)
+            is_limit_reached = self._limit.record(username, known, client)
             subject = stored.account.username if stored else UNKNOWN_ACCOUNT
             self._record_failure("wrong password", subject, client, is_limit_reached=is_limit_reached)
             raise NotSignedIn("Wrong user name or password.")

@@ -4,6 +4,7 @@
 |---|---|---|
 | a name from an address | 10 | a device on which the account has logged in |
 | a name on such a device | 10 | |
+| a name on all such devices | 50 | |
 | a name from all other addresses | 50 | such a device, and addresses from which the account has logged in |
 | an address with any names | 100 | such a device |
 
@@ -13,6 +14,7 @@ address, the network counts (/64), because one subscriber has all of its address
 """
 
 from lakehouse.errors import RetryableError
+from serving.auth.accounts import Account
 from serving.auth.client_address import network_of
 from serving.auth.failure_counts import FailureCounts
 from serving.auth.known_clients import Client, KnownClients
@@ -31,13 +33,13 @@ class LoginLimit:
         self._counts = counts
         self._known_clients = known_clients
 
-    def check(self, username: str, client: Client) -> None:
-        """Check that another login may be attempted.
+    def check(self, username: str, account: Account | None, client: Client) -> None:
+        """Check that another login may be attempted. `account` is that of the user name, if there is one.
 
         Raises:
             TooManyAttempts: there were too many failures.
         """
-        limits = self._limits(username, client)
+        limits = self._limits(username, account, client)
         counts = self._counts.read(limits)
         exceeded = {name: left_s for name, (failures, left_s) in counts.items() if failures >= limits[name]}
         if _of_name(username) in exceeded and self._is_known_address(username, client.address):
@@ -50,15 +52,15 @@ class LoginLimit:
                 wait_s,
             )
 
-    def record(self, username: str, client: Client) -> bool:
+    def record(self, username: str, account: Account | None, client: Client) -> bool:
         """Count a failed login. Return whether a limit was reached with it."""
-        limits = self._limits(username, client)
+        limits = self._limits(username, account, client)
         return any(failures == limits[name] for name, failures in self._counts.add(limits).items())
 
-    def _limits(self, username: str, client: Client) -> dict[str, int]:
-        device = self._known_clients.device_of(username, client)
+    def _limits(self, username: str, account: Account | None, client: Client) -> dict[str, int]:
+        device = None if account is None else self._known_clients.device_of(account, client)
         if device is not None:
-            return {f"device\x1f{username}\x1f{device}": MOST_PER_DEVICE}
+            return {f"device\x1f{username}\x1f{device}": MOST_PER_DEVICE, f"devices\x1f{username}": MOST_PER_NAME}
         network = network_of(client.address)
         return {
             f"pair\x1f{username}\x1f{network}": MOST_PER_NAME_AND_ADDRESS,

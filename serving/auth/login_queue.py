@@ -1,9 +1,11 @@
 """Limit how many logins verify passwords concurrently. The others wait without a thread and delay no other request."""
 
 import asyncio
+from collections import deque
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from serving.auth.client_address import UNKNOWN, network_of
 from serving.auth.passwords import MAX_CONCURRENT
 from serving.error_responses import Problem
 
@@ -13,41 +15,91 @@ WAIT_S = 20.0
 RETRY_AFTER_S = 5
 
 
+class FairSlots:
+    """Slots for logins, and a queue for each network, which take turns. Use it on one event loop only.
+
+    However many logins a network sends, those of another one wait for at most one of them. If too many wait, the
+    newest of the network that has most gives way.
+    """
+
+    def __init__(self, slots: int = MAX_CONCURRENT, most_waiting: int = MOST_WAITING, wait_s: float = WAIT_S) -> None:
+        self._free = slots
+        self._most_waiting = most_waiting
+        self._wait_s = wait_s
+        self._waiting: dict[str, deque[asyncio.Future[bool]]] = {}  # in the order of their turns
+
+    async def enter(self, network: str) -> bool:
+        """Take a slot and return true. Return false if no slot became free in time, or others had to go first."""
+        if self._free:
+            self._free -= 1
+            return True
+        if sum(map(len, self._waiting.values())) >= self._most_waiting and not self._make_room(network):
+            return False
+        turn: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(network, deque()).append(turn)
+        try:
+            async with asyncio.timeout(self._wait_s):
+                return await turn
+        except TimeoutError:
+            return _has_slot(turn)
+        except asyncio.CancelledError:
+            if _has_slot(turn):
+                self.leave()
+            raise
+        finally:
+            self._remove(network, turn)
+
+    def leave(self) -> None:
+        """Give the slot to the first login of the network whose turn it is, or mark it as free."""
+        while self._waiting:
+            network, queue = next(iter(self._waiting.items()))
+            del self._waiting[network]
+            turn = queue.popleft()
+            if queue:
+                self._waiting[network] = queue
+            if not turn.done():
+                turn.set_result(True)
+                return
+        self._free += 1
+
+    def _make_room(self, network: str) -> bool:
+        largest = max(self._waiting, key=lambda each: len(self._waiting[each]))
+        if len(self._waiting[largest]) <= len(self._waiting.get(network, ())):
+            return False
+        turn = self._waiting[largest].pop()
+        if not turn.done():
+            turn.set_result(False)
+        return True
+
+    def _remove(self, network: str, turn: asyncio.Future[bool]) -> None:
+        queue = self._waiting.get(network)
+        if queue is not None and turn in queue:
+            queue.remove(turn)
+            if not queue:
+                del self._waiting[network]
+
+
 class LoginQueue:
     """ASGI middleware outside of the load shedding, whose slots waiting logins must not take."""
 
-    def __init__(
-        self, app: ASGIApp, *, most: int = MAX_CONCURRENT, most_waiting: int = MOST_WAITING, wait_s: float = WAIT_S
-    ) -> None:
+    def __init__(self, app: ASGIApp, slots: FairSlots | None = None) -> None:
         self._app = app
-        self._slots = asyncio.Semaphore(most)
-        self._most_waiting = most_waiting
-        self._wait_s = wait_s
-        self._waiting = 0
+        self._slots = slots or FairSlots()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on; a login only after a place in the queue became free."""
         if scope["type"] != "http" or scope["method"] != "POST" or scope["path"] not in PATHS:
             await self._app(scope, receive, send)
-        elif await self._enter():
+        elif await self._slots.enter(network_of(scope["client"][0]) if scope["client"] else UNKNOWN):
             try:
                 await self._app(scope, receive, send)
             finally:
-                self._slots.release()
+                self._slots.leave()
         else:
             detail = "Too many concurrent logins; try again in a few seconds."
             problem = Problem(503, detail, "unavailable", {"Retry-After": str(RETRY_AFTER_S)})
             await problem.response()(scope, receive, send)
 
-    async def _enter(self) -> bool:
-        if self._waiting >= self._most_waiting:
-            return False
-        self._waiting += 1
-        try:
-            async with asyncio.timeout(self._wait_s):
-                await self._slots.acquire()
-        except TimeoutError:
-            return False
-        finally:
-            self._waiting -= 1
-        return True
+
+def _has_slot(turn: asyncio.Future[bool]) -> bool:
+    return turn.done() and not turn.cancelled() and turn.result()

@@ -2,7 +2,7 @@
 
 from serving.auth.access_tokens import AccessTokens
 from serving.auth.audit_log import AuditLog, Event
-from serving.auth.authenticator import SCHEME, is_bearer
+from serving.auth.authenticator import bearer_of
 from serving.auth.refresh_tokens import RefreshTokens
 from serving.auth.sessions import Sessions
 
@@ -27,8 +27,9 @@ class Logout:
             NotSignedIn: the access token is invalid.
             RetryableError: Redis or PostgreSQL is unavailable.
         """
-        if authorization is not None and is_bearer(authorization):
-            token = self._tokens.verify(authorization[len(SCHEME) :].strip())
+        text = None if authorization is None else bearer_of(authorization)
+        if text is not None:
+            token = self._tokens.verify(text)
             self._refresh_tokens.revoke(token.family, token.identity.username, address)
         elif session:
             username = self._sessions.end_by_cookie(session)

@@ -27,7 +27,8 @@ class Right(StrEnum):
     RECORD = "record check-ins"
     DEFINE = "define objectives, key results, teams and users"
     READ_SYSTEM = "read the health and metrics of the installation"
-    SEE_PAGES = "see the scorecard and the catalog"
+    SEE_PAGES = "see the scorecard"
+    SEE_SITES = "see the catalog and the quality reports"
     SEE_DOCS = "see the API's description"
     MANAGE_ACCOUNTS = "manage accounts and API keys"
     ADMINISTER = "administer the installation"
@@ -41,15 +42,16 @@ class Right(StrEnum):
 SCOPES = {right.scope: right for right in Right}
 
 _READ = frozenset({Right.PREDICT, Right.READ_DATA, Right.SEE_DOCS})
+_SEE = frozenset({Right.SEE_PAGES, Right.SEE_SITES})
 RIGHTS: dict[Role, frozenset[Right]] = {
-    Role.VIEWER: _READ | {Right.SEE_PAGES},
-    Role.MEMBER: _READ | {Right.SEE_PAGES, Right.RECORD},
-    Role.LEAD: _READ | {Right.SEE_PAGES, Right.RECORD, Right.DEFINE},
+    Role.VIEWER: _READ | _SEE,
+    Role.MEMBER: _READ | _SEE | {Right.RECORD},
+    Role.LEAD: _READ | _SEE | {Right.RECORD, Right.DEFINE},
     Role.ADMIN: frozenset(Right),
     Role.SERVICE: _READ | {Right.RECORD, Right.DEFINE, Right.READ_SYSTEM},
 }
 # Nobody who belongs to a single organisation has these: they concern every organisation of the installation.
-OF_THE_INSTALLATION = frozenset({Right.ADMINISTER, Right.READ_SYSTEM})
+OF_THE_INSTALLATION = frozenset({Right.ADMINISTER, Right.READ_SYSTEM, Right.SEE_SITES})
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,11 @@ class Identity:
     rights: frozenset[Right]
     plan: str
     credential: str
+
+    @property
+    def scopes(self) -> list[str]:
+        """Return the names of the rights, sorted."""
+        return sorted(right.scope for right in self.rights)
 
     def may(self, right: Right) -> bool:
         """Return whether the identity has a right."""

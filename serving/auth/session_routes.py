@@ -22,7 +22,7 @@ def me(caller: Caller) -> Me:
         organisation_id=caller.organisation_id,
         user_id=caller.user_id,
         team_ids=list(caller.team_ids),
-        rights=sorted(right.scope for right in caller.rights),
+        rights=caller.scopes,
         plan=caller.plan,
     )
 

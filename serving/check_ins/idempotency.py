@@ -18,7 +18,7 @@ class StoredRequest:
     """A request to record or correct a check-in, and the content of its first response.
 
     `request_id` is None if a source other than this API recorded the check-in. `is_bound` is true if the idempotency
-    key is already stored for this request.
+    key is already stored for this request. `username` is the account that sent it, if this API recorded it.
     """
 
     request_id: int | None
@@ -31,6 +31,7 @@ class StoredRequest:
     is_persisted: bool
     is_acknowledged: bool
     is_bound: bool = False
+    username: str | None = None
 
 
 class RequestStore:
@@ -124,6 +125,7 @@ def _stored(row: Row) -> StoredRequest:
         is_persisted=row["kept_at"] is not None,
         is_acknowledged=row["is_in_log"],
         is_bound=row.get("is_bound", True),
+        username=row.get("username"),
     )
 
 

@@ -6,9 +6,9 @@ from lakehouse.logs import get_logger
 from serving.auth.roles import Identity
 from serving.auth.visibility import parameters
 from serving.check_ins.outcome_effect import Sent
+from serving.data.similar_ids import similar_ids
 from serving.errors import NotPublished, PublishedByOlderRelease
 from serving.publication_reader import Reader, Row, Warehouse
-from serving.suggestions import similar_names
 from serving.warehouses import Warehouses
 
 PACKAGE = "serving.check_ins"
@@ -48,16 +48,16 @@ class Lookups:
         return {**(published or {}), **(defined or {}), **(to_close or {})} or None
 
     def similar_ids(self, key_result_id: str, identity: Identity) -> list[str]:
-        """Return ids of published key results that are similar to an unknown id."""
+        """Return ids of published key results that are similar to an unknown id and that the caller may see."""
         visible = parameters(identity)
-        values = {"wanted": key_result_id, **visible}
         try:
-            found = self._warehouses.seen_by(visible).read(
-                lambda reader: reader.rows("serving.data", "similar_key_results", values)
+            return (
+                self._warehouses.seen_by(visible)
+                .read(lambda reader: similar_ids(reader, "key_result", key_result_id, visible))
+                .value
             )
         except (NotPublished, RetryableError):
             return []
-        return similar_names(key_result_id, [row["key_result_id"] for row in found.value])
 
 
 def _published(warehouse: Warehouse, wanted: Row) -> Row | None:

@@ -171,10 +171,10 @@ class CheckIns:
         data = CheckInRecorded(
             check_in_id=request.check_in_id, key_result_id=request.key_result_id, **request.content, **author
         )
+        source = f"okr-api/{request.username or identity.username}"  # who sent it first
         event = encode(
-            data, at=request.occurred_at, source=f"okr-api/{identity.username}", event_id=request.event_id,
-            attributes=event_attributes(),
-        )  # fmt: skip
+            data, at=request.occurred_at, source=source, event_id=request.event_id, attributes=event_attributes()
+        )
         try:
             is_acknowledged = self._sender.deliver(event)
         except NotPersisted as error:

@@ -4,12 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from serving.auth.visibility import UNRESTRICTED
+from serving.data.similar_ids import known_names, similar_ids
 from serving.errors import UnknownName
 from serving.publication_reader import Reader, Row
-from serving.suggestions import similar_names
 
-PACKAGE = "serving.data"
 ID_ONLY = frozenset({"objective", "key_result", "user"})
 
 
@@ -28,9 +26,7 @@ class KeyResultFilter:
         return {**names, "archived": self.archived}
 
 
-def check_names(
-    reader: Reader, wanted: KeyResultFilter, visible: Mapping[str, Any] = UNRESTRICTED, pointer: str = "query"
-) -> None:
+def check_names(reader: Reader, wanted: KeyResultFilter, visible: Mapping[str, Any], pointer: str = "query") -> None:
     """Check that the publication contains every team and cycle of a filter.
 
     Raises:
@@ -52,13 +48,12 @@ def check_known(
     for entity_type, names in wanted.items():
         if not names:
             continue
-        rows = reader.rows(PACKAGE, "known_names", {"entity_type": entity_type, **visible})
-        known = {row["name"] for row in rows if row["name"] is not None}
+        known = known_names(reader, entity_type, visible)
         for name in names:
             if name not in known:
                 raise UnknownName(
                     f"The current publication has no {entity_type.replace('_', ' ')} with the "
                     f"{'id' if entity_type in ID_ONLY else 'id or name'} {name!r}.",
                     pointer=f"{pointer} {entity_type}",
-                    similar=similar_names(name, known),
+                    similar=similar_ids(reader, entity_type, name, visible),
                 )

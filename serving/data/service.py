@@ -8,10 +8,10 @@ from serving.auth.visibility import UNRESTRICTED
 from serving.data.lists.definitions import SYSTEM_HEALTH
 from serving.data.lists.queries import HostMetricsQuery
 from serving.data.lists.service import ListRequest, Page, read_page
+from serving.data.similar_ids import similar_ids
 from serving.errors import NotFound
 from serving.publication_reader import Publication, Published, Reader, Row
 from serving.status_explanations import missing_to_close
-from serving.suggestions import similar_names
 from serving.warehouses import Warehouses
 
 PACKAGE = "serving.data"
@@ -43,12 +43,10 @@ class Data:
             NotFound: the publication does not contain the key result.
         """
 
-        def read(reader: Reader) -> tuple[list[Row], list[Row]]:
+        def read(reader: Reader) -> tuple[list[Row], list[str]]:
             wanted = {"key_result_id": key_result_id, **visible}
             rows = reader.rows(PACKAGE, "key_result", wanted)
-            return rows, [] if rows else reader.rows(
-                PACKAGE, "similar_key_results", {"wanted": key_result_id, **visible}
-            )
+            return rows, [] if rows else similar_ids(reader, "key_result", key_result_id, visible)
 
         found = self._warehouses.seen_by(visible).read(read)
         rows, similar = found.value
@@ -56,7 +54,7 @@ class Data:
             raise NotFound(
                 f"Publication {found.publication.publication_id} has no key result {key_result_id!r}; "
                 "GET /v1/key-results lists its key results.",
-                similar_names(key_result_id, [row["key_result_id"] for row in similar]),
+                similar,
             )
         return Published(found.publication, add_missing_to_close(rows))
 
@@ -70,7 +68,7 @@ class Data:
         def read(reader: Reader) -> list[Row] | None:
             if not reader.rows(PACKAGE, "user", {"user_id": user_id, **visible}):
                 return None
-            return reader.rows(PACKAGE, "user_activity", {"user_id": user_id, "days": days})
+            return reader.rows(PACKAGE, "user_activity", {"user_id": user_id, "days": days, **visible})
 
         found = self._warehouses.seen_by(visible).read(read)
         if found.value is None:

@@ -8,6 +8,7 @@ Tokens may be spent up to LEASE_S after they were taken, so within any period a 
 most one lease of the maximum size per worker.
 """
 
+import threading
 import time
 from collections.abc import Callable
 
@@ -33,7 +34,7 @@ class Decision(msgspec.Struct, frozen=True, gc=False):
 class _Lease:
     """The tokens of one key that this worker may still spend until `ends_at`."""
 
-    __slots__ = ("ends_at", "left", "plan", "refused_until", "shared", "size")
+    __slots__ = ("ends_at", "left", "plan", "refused_tokens", "refused_until", "shared", "size")
 
     def __init__(self, plan: RatePlan) -> None:
         self.plan = plan
@@ -41,55 +42,66 @@ class _Lease:
         self.shared = 0  # left in the bucket when the lease was taken
         self.size = 0
         self.ends_at = 0.0
-        self.refused_until = 0.0
+        self.refused_until = 0.0  # requests that need at least `refused_tokens`
+        self.refused_tokens = 1
 
 
 class RateLimiter:
-    """Spends leased tokens. It is synchronous and not thread-safe: call it on the event loop's thread only."""
+    """Spends leased tokens. Thread-safe."""
 
     def __init__(self, shared: SharedBuckets, local: LocalBuckets, clock: Callable[[], float] = time.monotonic) -> None:
         self._shared = shared
         self._local = local
         self._clock = clock
         self._leases: dict[str, _Lease] = {}
+        self._taking = threading.Lock()
 
-    def take(self, key: str, plan: RatePlan) -> Decision:
-        """Spend one token of a key, for example `user:app` or `key:okr_1a2b`."""
-        now = self._clock()
-        lease = self._leases.get(key)
-        if lease is not None and lease.plan is plan:
-            if lease.left and now < lease.ends_at:
-                lease.left = left = lease.left - 1
+    def take(self, key: str, plan: RatePlan, tokens: int = 1) -> Decision:
+        """Spend tokens of a key, for example `user:app` or `key:1a2b`: all of them or, if there are too few, none.
+
+        A request that costs more than the bucket's size costs the whole bucket.
+        """
+        tokens = min(tokens, plan.burst)
+        with self._taking:
+            now = self._clock()
+            lease = self._leases.get(key)
+            if lease is None or lease.plan is not plan:
+                if len(self._leases) >= MOST_LEASES:
+                    self._drop(now)
+                lease = self._leases[key] = _Lease(plan)
+            elif now < lease.ends_at and lease.left >= tokens:
+                lease.left = left = lease.left - tokens
                 return Decision(True, plan, left + lease.shared, 0.0)
-            if now < lease.refused_until:
+            elif now < lease.refused_until and tokens >= lease.refused_tokens:
                 return Decision(False, plan, 0, lease.refused_until - now)
-        return self._renew(key, plan, lease, now)
+            return self._renew(key, lease, now, tokens)
 
-    def _renew(self, key: str, plan: RatePlan, lease: _Lease | None, now: float) -> Decision:
-        if lease is None or lease.plan is not plan:
-            if len(self._leases) >= MOST_LEASES:
-                self._drop(now)
-            lease = self._leases[key] = _Lease(plan)
-        was_used_up = lease.size > 0 and lease.left == 0 and now < lease.ends_at
+    def _renew(self, key: str, lease: _Lease, now: float, tokens: int) -> Decision:
+        plan = lease.plan
+        is_current = now < lease.ends_at
+        left = lease.left if is_current else 0
+        was_used_up = lease.size > 0 and left == 0 and is_current
         wanted = min(lease.size * 2, _largest_lease(plan)) if was_used_up else 1
-        grant = self._grant(key, plan, wanted)
+        needed = tokens - left
+        grant = self._grant(key, plan, max(wanted, needed), needed)
         if grant.tokens == 0:
-            lease.size = lease.left = 0
-            lease.refused_until = now + grant.wait_s
-            return Decision(False, plan, 0, grant.wait_s)
-        lease.size, lease.left, lease.shared = grant.tokens, grant.tokens - 1, grant.left
+            if tokens == 1:
+                lease.size = lease.left = 0
+            lease.refused_until, lease.refused_tokens = now + grant.wait_s, tokens
+            return Decision(False, plan, left + grant.left, grant.wait_s)
+        lease.size, lease.left, lease.shared = grant.tokens, left + grant.tokens - tokens, grant.left
         lease.ends_at = now + LEASE_S
         return Decision(True, plan, lease.left + lease.shared, 0.0)
 
-    def _grant(self, key: str, plan: RatePlan, wanted: int) -> Grant:
-        return self._shared.take(key, plan, wanted) or self._local.take(key, plan, wanted)
+    def _grant(self, key: str, plan: RatePlan, wanted: int, needed: int) -> Grant:
+        return self._shared.take(key, plan, wanted, needed) or self._local.take(key, plan, wanted, needed)
 
     def _drop(self, now: float) -> None:
         """Drop the leases that have ended. If too few have, drop the oldest ones too: their tokens are lost."""
         self._leases = {
             key: lease for key, lease in self._leases.items() if now < max(lease.ends_at, lease.refused_until)
         }
-        for key in list(self._leases)[: len(self._leases) - MOST_LEASES // 2]:
+        for key in list(self._leases)[: max(0, len(self._leases) - MOST_LEASES // 2)]:
             del self._leases[key]
 
 

@@ -52,8 +52,9 @@ class LimitedProtocol(DrainingProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._waits_since: float | None = None
+        self._received_bytes = 0  # since the previous request
         self._header_bytes = 0
-        self._is_in_headers = False
+        self._is_in_headers = self._is_refused = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Accept the connection, or refuse it if there are too many."""
@@ -70,37 +71,62 @@ class LimitedProtocol(DrainingProtocol):
             self.loop.call_later(self.limits.headers_s / 10, self._watch, self.loop, self.connections)
 
     def data_received(self, data: bytes) -> None:
-        """Parse data, and refuse headers that are too large."""
+        """Parse data, and refuse headers that are too large: also an incomplete one, which the parser keeps."""
         super().data_received(data)
         if self._waits_since is not None:
-            self._header_bytes += len(data)
-            if self._header_bytes > self.limits.headers_bytes:
-                self._refuse(b"431 Request Header Fields Too Large", "headers_too_large")
+            self._received_bytes += len(data)
+            if self._received_bytes > self.limits.headers_bytes:
+                self._refuse_headers()
 
     def on_message_begin(self) -> None:
         """Start to read the headers of a request."""
         self._is_in_headers = True
+        self._header_bytes = 0
         super().on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        """Keep a part of the request's target."""
+        self._header_bytes += len(url)
+        super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep a header. Trailers after a chunked body are dropped: no check of the headers would see them."""
         if self._is_in_headers:
+            self._header_bytes += len(name) + len(value) + len(b": \r\n")
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """Start the request."""
+        """Start the request, unless its headers are too large."""
         self.end_headers()
-        super().on_headers_complete()
+        if self.has_large_headers():
+            self._is_refused = True
+            self._refuse_headers()
+        else:
+            super().on_headers_complete()
 
     def end_headers(self) -> None:
         """Stop the limits of headers."""
         self._is_in_headers = False
         self._waits_since = None
-        self._header_bytes = 0
+        self._received_bytes = 0
 
     def await_headers(self) -> None:
         """Start the limits of the next request's headers."""
         self._waits_since = self.loop.time()
+
+    def has_large_headers(self) -> bool:
+        """Return whether the headers of the current request are too large."""
+        return self._header_bytes > self.limits.headers_bytes
+
+    def on_body(self, body: bytes) -> None:
+        """Keep a part of the body, unless its request was refused."""
+        if not self._is_refused:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """End the body, unless its request was refused."""
+        if not self._is_refused:
+            super().on_message_complete()
 
     def on_response_complete(self) -> None:
         """Wait for the next request."""
@@ -115,6 +141,9 @@ class LimitedProtocol(DrainingProtocol):
     def send_400_response(self, msg: str) -> None:
         """Refuse a request that is not HTTP."""
         self._refuse(b"400 Bad Request", "no_http")
+
+    def _refuse_headers(self) -> None:
+        self._refuse(b"431 Request Header Fields Too Large", "headers_too_large")
 
     def _refuse(self, status: bytes, reason: str) -> None:
         if self.transport.is_closing():

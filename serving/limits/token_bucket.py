@@ -19,7 +19,7 @@ MOST_LOCAL_BUCKETS = 20_000
 
 
 class Grant(NamedTuple):
-    """Tokens taken from a bucket, the tokens left in it, and the time until the next one if none was granted."""
+    """Tokens taken from a bucket, the tokens left in it, and the time until there are enough if none was granted."""
 
     tokens: int
     left: int
@@ -45,12 +45,14 @@ class SharedBuckets:
         self._take = client.register_script(files(__package__).joinpath("token_bucket.lua").read_text("ascii"))
         self._log = get_logger(__name__)
 
-    def take(self, key: str, plan: RatePlan, wanted: int) -> Grant | None:
-        """Take at most `wanted` tokens, or return None if Redis is unavailable."""
+    def take(self, key: str, plan: RatePlan, wanted: int, needed: int = 1) -> Grant | None:
+        """Take at most `wanted` tokens and at least `needed`, or none. Return None if Redis is unavailable."""
         if not self.is_available:
             return None
         try:
-            granted, left, wait_us = self._take([KEY + key], [1e6 / plan.requests_per_second, plan.burst, wanted])
+            granted, left, wait_us = self._take(
+                [KEY + key], [1e6 / plan.requests_per_second, plan.burst, wanted, needed]
+            )
         except redis.RedisError as error:
             self.is_available = False
             self._log.warning("requests are limited by each worker alone", error=type(error).__name__)
@@ -68,20 +70,20 @@ class SharedBuckets:
 
 
 class LocalBuckets:
-    """Buckets of this worker. Their number is bounded; full buckets are dropped first."""
+    """Buckets of this worker. Their number is bounded; the fullest buckets are dropped first."""
 
     def __init__(self) -> None:
         self._full_at: dict[str, float] = {}
 
-    def take(self, key: str, plan: RatePlan, wanted: int) -> Grant:
-        """Take at most `wanted` tokens."""
+    def take(self, key: str, plan: RatePlan, wanted: int, needed: int = 1) -> Grant:
+        """Take at most `wanted` tokens and at least `needed`, or none."""
         now, per_token = time.monotonic(), 1.0 / plan.requests_per_second
         full_at = min(max(self._full_at.get(key, 0.0), now), now + plan.burst * per_token)
         # The tolerance compensates for rounding: without it, a token is sometimes granted one request too late.
         available = int((now + plan.burst * per_token - full_at) / per_token + 1e-6)
-        granted = max(0, min(wanted, available))
-        if granted == 0:
-            return Grant(0, 0, full_at + per_token - now - plan.burst * per_token)
+        granted = min(wanted, available)
+        if granted < needed:
+            return Grant(0, max(0, available), full_at + (needed - plan.burst) * per_token - now)
         if len(self._full_at) >= MOST_LOCAL_BUCKETS:
             self._drop(now)
         self._full_at[key] = full_at + granted * per_token
@@ -89,5 +91,6 @@ class LocalBuckets:
 
     def _drop(self, now: float) -> None:
         self._full_at = {key: full_at for key, full_at in self._full_at.items() if full_at > now}
-        for key in list(self._full_at)[: len(self._full_at) - MOST_LOCAL_BUCKETS // 2]:
+        surplus = max(0, len(self._full_at) - MOST_LOCAL_BUCKETS // 2)
+        for key in sorted(self._full_at, key=self._full_at.__getitem__)[:surplus]:
             del self._full_at[key]

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -11,6 +12,7 @@ from serving.errors import InvalidFeatures, InvalidField
 from serving.suggestions import similar_names
 
 ERRORS_SHOWN = 20
+LONGEST_NAME_SHOWN = 100
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ def validated_rows(rows: Sequence[Mapping[str, Any]], schema: type[msgspec.Struc
     errors: list[InvalidField] = []
     valid = []
     for number, row in enumerate(rows):
-        found = list(_errors(row, known, number))
+        found = list(islice(_errors(row, known, number), ERRORS_SHOWN))
         if not found:
             try:
                 valid.append(msgspec.structs.asdict(msgspec.convert(dict(row), schema, strict=True)))
@@ -74,7 +76,9 @@ def _errors(row: Mapping[str, Any], known: _Schema, number: int) -> Iterator[Inv
         if name not in known.names:
             similar = similar_names(name, known.names, 1)
             hint = f" Did you mean {similar[0]}?" if similar else ""
-            yield InvalidField(number, name, f"Unknown feature; expected {', '.join(known.names)}.{hint}")
+            yield InvalidField(
+                number, name[:LONGEST_NAME_SHOWN], f"Unknown feature; expected {', '.join(known.names)}.{hint}"
+            )
     for name in known.names:
         if name in known.required and name not in row:
             yield InvalidField(number, name, "This feature is missing.")

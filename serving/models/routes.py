@@ -28,17 +28,19 @@ from serving.strict_requests import StrictRoute
 
 router = APIRouter(tags=["predictor"], route_class=StrictRoute)
 
+App = Annotated[Identity, Depends(RequireToken(Right.PREDICT))]
 Admin = Annotated[Identity, Depends(RequireToken(Right.ADMINISTER))]
 ACCEPTED = 202
 
 
-@router.get("/models", dependencies=[Depends(RequireToken(Right.PREDICT))])
-def models(services: ServicesDep) -> ModelsResponse:
+@router.get("/models")
+def models(app: App, services: ServicesDep) -> ModelsResponse:
     """List the served models: versions with aliases and metrics, the running experiment, and what workers have loaded.
 
     For the key-result forecast, the active version and all versions are also listed at the top level.
     """
-    return ModelsResponse(**_listed(services.prediction.listing.models()))
+    listed = services.prediction.listing.models()
+    return ModelsResponse(**_listed(listed, shows_system=app.may(Right.READ_SYSTEM)))
 
 
 @router.post("/models/{model_name}/load", responses={ACCEPTED: {"description": "Not all workers have loaded it yet."}})
@@ -59,15 +61,15 @@ def load(  # noqa: PLR0913, PLR0917 -- the parts of the request
     outcome = services.admin.models.load(model_name, body.alias or body.version or "", operator)
     http.status_code = 200 if outcome.is_loaded else ACCEPTED
     return LoadResponse(
-        **_listed(services.prediction.listing.models()),
+        **_listed(services.prediction.listing.models(), shows_system=True),
         is_loaded=outcome.is_loaded,
         directive=Directive.model_validate(outcome.directive, from_attributes=True),
         loading=[Worker.model_validate(worker) for worker in outcome.workers],
     )
 
 
-def _listed(found: list[ListedModel]) -> dict[str, Any]:
-    described = [_model(listed) for listed in found]
+def _listed(found: list[ListedModel], *, shows_system: bool) -> dict[str, Any]:
+    described = [_model(listed, shows_system=shows_system) for listed in found]
     default = next(model for model in described if model.name == DEFAULT_MODEL)
     return {
         "active": default.active,
@@ -78,8 +80,12 @@ def _listed(found: list[ListedModel]) -> dict[str, Any]:
     }
 
 
-def _model(listed: ListedModel) -> Model:
+def _model(listed: ListedModel, *, shows_system: bool) -> Model:
+    """Describe a model. Hosts, processes, errors and administrators concern only those who read about the system."""
     model, state = listed.model, listed.state
+    directive = Directive.model_validate(state.directive, from_attributes=True)
+    if not shows_system:
+        directive.created_by = None
     return Model(
         name=model.name,
         description=model.description,
@@ -87,11 +93,11 @@ def _model(listed: ListedModel) -> Model:
         input=json_schema(model.input),
         output=json_schema(model.output),
         active=None if state.active is None else ModelName.model_validate(state.active, from_attributes=True),
-        detail=state.problem,
-        directive=Directive.model_validate(state.directive, from_attributes=True),
+        detail=state.problem if shows_system else None,
+        directive=directive,
         experiment=None if state.experiment is None else _experiment(state.experiment),
         versions=[ModelVersion.model_validate(version, from_attributes=True) for version in listed.versions],
-        workers=[Worker.model_validate(worker) for worker in listed.workers],
+        workers=[Worker.model_validate(worker) for worker in listed.workers] if shows_system else [],
     )
 
 

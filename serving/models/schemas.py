@@ -47,7 +47,7 @@ class Directive(BaseModel):
     directive_id: int
     reference: str
     created_at: datetime | None
-    created_by: str | None
+    created_by: str | None = Field(description="Null for callers without the right `read-system`.")
 
 
 class RunningArm(BaseModel):
@@ -78,11 +78,13 @@ class Model(BaseModel):
     input: dict[str, Any]
     output: dict[str, Any]
     active: ModelName | None
-    detail: str | None = Field(description="Why the champion is not serving here; null if it is.")
+    detail: str | None = Field(
+        description="Why the champion is not serving here; null if it is, and for callers without `read-system`."
+    )
     directive: Directive
     experiment: RunningExperiment | None
     versions: list[ModelVersion]
-    workers: list[Worker]
+    workers: list[Worker] = Field(description="Empty for callers without the right `read-system`.")
 
 
 class ModelsResponse(BaseModel):

@@ -2,10 +2,11 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Request
 
 from serving.auth.authorization import RequireToken
 from serving.auth.roles import Identity, Right
+from serving.limits.charge import charge
 from serving.predictor.responses import response_of
 from serving.predictor.schemas import PredictBody, PredictResponse
 from serving.schemas import publication_fields
@@ -19,7 +20,7 @@ App = Annotated[Identity, Depends(RequireToken(Right.PREDICT))]
 
 
 @router.post("/predict", responses={404: {"description": "There is no such model."}})
-def predict(body: PredictBody, app: App, services: ServicesDep) -> PredictResponse:
+def predict(body: PredictBody, app: App, services: ServicesDep, request: Request) -> PredictResponse:
     """Return the probability that each open key result is achieved by its deadline, with an interval and reasons.
 
     Send `key_result_ids` to use the features of the current publication. An unknown, closed, archived or ended key
@@ -27,7 +28,10 @@ def predict(body: PredictBody, app: App, services: ServicesDep) -> PredictRespon
 
     Or send named `features`, one row or a list of rows. An unknown or missing feature is an error. With
     `"reasons": false`, such predictions have no reasons and no contributions, and take less time.
+
+    Of key results and rows, every 10 count as a request in the rate limit.
     """
+    charge(request.scope, app, len(body.key_result_ids or body.rows))
     if body.key_result_ids is None:
         predicted = services.prediction.predictor.predict_features(
             body.rows, model_name=body.model, account=app.username, explains=body.reasons

@@ -3,11 +3,11 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import AfterValidator, BaseModel, Field, model_validator
 
 from lakehouse.achieved_score import ACHIEVED_SCORE
 from serving.models.catalog import DEFAULT_MODEL
-from serving.schemas import Body, Id
+from serving.schemas import Body, Id, distinct
 
 MAX_ROWS = 1_000
 FeatureRow = dict[str, Any]
@@ -20,7 +20,14 @@ class PredictBody(Body):
     """
 
     model: Id = DEFAULT_MODEL
-    key_result_ids: Annotated[list[Id], Field(min_length=1, max_length=MAX_ROWS)] | None = None
+    key_result_ids: (
+        Annotated[
+            list[Id],
+            Field(min_length=1, max_length=MAX_ROWS, json_schema_extra={"uniqueItems": True}),
+            AfterValidator(distinct),
+        ]
+        | None
+    ) = None
     features: (
         Annotated[list[FeatureRow], Field(min_length=1, max_length=MAX_ROWS)] | Annotated[FeatureRow, Field()] | None
     ) = Field(None, description="One row of named features, or a list of rows.")

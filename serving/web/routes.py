@@ -99,7 +99,7 @@ def login(
     sees_pages = account.identity("").may(Right.SEE_PAGES)
     response = RedirectResponse(next_path if sees_pages or next_path != HOME else DOCS, 303)
     auth.cookies.set_session(response, cookie, request.url.scheme)
-    auth.cookies.set_device(response, auth.known_clients.device_cookie(account.username), request.url.scheme)
+    auth.cookies.set_device(response, auth.known_clients.device_cookie(account), request.url.scheme)
     return response
 
 
@@ -112,13 +112,13 @@ def logout(request: Request, client: ClientDep, services: ServicesDep) -> Respon
     return response
 
 
-@sites.get("/catalog/{path:path}", dependencies=[Depends(RequireSession(Right.SEE_PAGES))])
+@sites.get("/catalog/{path:path}", dependencies=[Depends(RequireSession(Right.SEE_SITES))])
 def catalog(path: str, services: ServicesDep) -> Response:
     """Serve a file of dbt's documentation."""
     return _site(services.settings.sites_dir / "catalog", path, CATALOG_POLICY)
 
 
-@sites.get("/quality/{path:path}", dependencies=[Depends(RequireSession(Right.SEE_PAGES))])
+@sites.get("/quality/{path:path}", dependencies=[Depends(RequireSession(Right.SEE_SITES))])
 def quality(path: str, services: ServicesDep) -> Response:
     """Serve a file of Great Expectations' Data Docs."""
     return _site(services.settings.sites_dir / "quality", path, QUALITY_POLICY)

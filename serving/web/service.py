@@ -8,12 +8,12 @@ from typing import Any, TypeVar
 
 from lakehouse.errors import RetryableError
 from serving.data.filters import KeyResultFilter, check_names
+from serving.data.similar_ids import similar_ids
 from serving.errors import NotFound, NotPublished
 from serving.predictor.key_result_answers import RUNNING, CachedForecast, KeyResultCycle
 from serving.predictor.service import AllForecasts, Predictor
 from serving.publication_reader import Published, PublishedReader, Row, Warehouse
 from serving.status_explanations import missing_to_close
-from serving.suggestions import similar_names
 from serving.warehouses import Warehouses
 from serving.web import scorecard
 from serving.web.charts import Forecast, Trajectory, interval, trajectory
@@ -202,8 +202,7 @@ def _read_key_result(
     wanted = {**visible, "key_result_id": key_result_id}
     cycles = reader.rows("serving.data", "key_result", wanted)
     if not cycles:
-        candidates = reader.rows("serving.data", "similar_key_results", {**visible, "wanted": key_result_id})
-        similar = similar_names(key_result_id, [row["key_result_id"] for row in candidates])
+        similar = similar_ids(reader, "key_result", key_result_id, visible)
         raise NotFound("The current publication has no such key result.", similar)
     row = next((row for row in cycles if cycle in {None, row["cycle_id"], row["cycle_name"]}), None)
     if row is None:

@@ -94,4 +94,5 @@ REFERENCES = {
     "key_result_id": KEY_RESULT,
     "user_id": USER,
     "owner_user_id": USER,
+    "reply_to_comment_id": COMMENT,
 }

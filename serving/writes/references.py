@@ -7,16 +7,18 @@ than the marts. An entity of another organisation does not exist for the caller 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 from lakehouse.errors import ContractViolation, RetryableError
 from serving.auth.roles import Identity
 from serving.auth.visibility import OF_THE_ORGANISATION, parameters
+from serving.data.similar_ids import similar_ids
 from serving.errors import NotAllowed, NotFound, NotPublished, UnknownName
-from serving.suggestions import similar_names
 from serving.warehouses import Warehouses
 from serving.writes.items import Item
 from serving.writes.operations import (
     CHECK_INS,
+    COMMENT,
     CYCLE,
     KEY_RESULT,
     OBJECTIVE,
@@ -30,18 +32,22 @@ from serving.writes.store import Entity, WriteStore
 
 ENTITY_TYPES = {
     TEAM: "team", CYCLE: "cycle", ORGANISATION: "organisation", OBJECTIVE: "objective", KEY_RESULT: "key_result",
-    USER: "user",
+    USER: "user", COMMENT: "comment",
 }  # fmt: skip
 # The field that names the entity that determines an entity's team and organisation, and the type of that entity.
-PARENTS = {KEY_RESULT: ("objective_id", OBJECTIVE), OBJECTIVE: ("team_id", TEAM), USER: ("team_id", TEAM)}
+PARENTS = {
+    COMMENT: ("key_result_id", KEY_RESULT), KEY_RESULT: ("objective_id", OBJECTIVE), OBJECTIVE: ("team_id", TEAM),
+    USER: ("team_id", TEAM),
+}  # fmt: skip
 
 
 @dataclass
 class Known:
-    """The newest definitions of entities, by event type and id."""
+    """The newest definitions of entities, by event type and id, and their versions as stored."""
 
     store: WriteStore
     definitions: dict[Entity, Mapping[str, Any]] = field(default_factory=dict)
+    versions: dict[Entity, UUID] = field(default_factory=dict)
 
     def fetch(self, entities: Sequence[Entity]) -> None:
         """Look up entities, and those that determine their teams and organisations."""
@@ -49,6 +55,7 @@ class Known:
         while wanted:
             found = self.store.versions(wanted)
             self.definitions |= {entity: version.data for entity, version in found.items()}
+            self.versions |= {entity: version.event_id for entity, version in found.items()}
             parents = (self._parent(entity) for entity in found)
             wanted = [parent for parent in parents if parent is not None and parent not in self.definitions]
 
@@ -91,8 +98,8 @@ class References:
         """Return the checks. They read the definitions of all organisations, to find the owner of an id."""
         return cls(WriteStore(warehouses.installation), warehouses)
 
-    def check(self, items: Sequence[Item], identity: Identity, *, allow_unknown: bool) -> None:
-        """Check every event of a request.
+    def check(self, items: Sequence[Item], identity: Identity, *, allow_unknown: bool) -> dict[Entity, UUID]:
+        """Check every event of a request. Return the versions of the defined entities that were checked.
 
         Raises:
             UnknownName: an event names an unknown entity, and `allow_unknown` is false.
@@ -107,7 +114,8 @@ class References:
         known.fetch([reference for item in items for _, reference in _references(item)])
         known.fetch([item.entity for item in items if item.is_definition])
         earlier = {item.entity: known.owner(item.entity) for item in items if item.entity in known.definitions}
-        known.definitions |= {item.entity: item.data for item in items if item.is_definition}
+        versions = {item.entity: known.versions[item.entity] for item in items if item.entity in known.versions}
+        known.definitions |= {item.entity: item.data for item in items if item.has_version}
         known.fetch([parent for item in items for _, parent in _references(item)])
         for item in items:
             if not allow_unknown:
@@ -115,6 +123,7 @@ class References:
             if item.entity in earlier:
                 _check_earlier(item, earlier[item.entity], identity, teams)
             _check_change(item, known.owner(_owning_entity(item)), identity, teams)
+        return versions
 
     def check_recording(self, key_result_id: str, identity: Identity) -> None:
         """Check that the caller may check in on a key result.
@@ -141,8 +150,9 @@ class References:
         for name, reference in _references(item):
             owner = known.owner(reference)
             is_visible = identity.organisation_id in (None, owner.organisation_id)
-            # An organisation need not be defined: its id alone is enough for teams and cycles.
-            is_known = reference[0] == ORGANISATION or reference in known.definitions
+            # An organisation need not be defined: its id alone is enough for teams and cycles. The state tables have no
+            # comments of other sources.
+            is_known = reference[0] in (ORGANISATION, COMMENT) or reference in known.definitions
             if is_known and is_visible:
                 continue
             entity_type = ENTITY_TYPES[reference[0]].replace("_", " ")
@@ -155,15 +165,15 @@ class References:
             raise UnknownName(message, pointer=f"{item.pointer}/{name}", similar=similar)
 
     def _similar(self, reference: Entity, identity: Identity) -> list[str]:
-        visible = parameters(identity)
-        values = {"entity_type": ENTITY_TYPES[reference[0]], **visible}
+        entity_type, wanted, visible = ENTITY_TYPES[reference[0]], reference[1], parameters(identity)
         try:
-            found = self._warehouses.seen_by(visible).read(
-                lambda reader: reader.rows("serving.data", "known_names", values)
+            return (
+                self._warehouses.seen_by(visible)
+                .read(lambda reader: similar_ids(reader, entity_type, wanted, visible))
+                .value
             )
         except (NotPublished, RetryableError):
             return []
-        return similar_names(reference[1], [row["name"] for row in found.value if row["name"] is not None])
 
 
 def _teams_of(identity: Identity, known: Known) -> frozenset[str]:

@@ -64,6 +64,8 @@ def bulk_items(request: BulkRequest) -> list[Item]:
     items: list[Item] = []
     errors: list[Mapping[str, Any]] = []
     for number, event in enumerate(request.events):
+        if len(errors) >= MAX_ERRORS_SHOWN:
+            break
         at = ("body", "events", number)
         writable = BY_EVENT_TYPE.get(event.type)
         if writable is None:

@@ -12,6 +12,7 @@ from serving.auth.roles import Identity, Right
 from serving.data.lists.documentation import PROBLEM
 from serving.errors import NotAllowed, NotFound
 from serving.idempotency import IdempotencyKey
+from serving.limits.charge import charge
 from serving.schemas import Id
 from serving.services import ServicesDep
 from serving.strict_requests import StrictRoute
@@ -185,9 +186,10 @@ def write_events(  # noqa: PLR0913, PLR0917 -- the parts of the request
 ) -> BulkAccepted:
     """Accept up to 500 events of any type that the other endpoints write, all of them or none.
 
-    Later events may name entities that earlier ones define. If any event is invalid, none is accepted, and the response
-    says which ones are invalid and why.
+    In the rate limit, every 10 events count as a request. Later events may name entities that earlier ones define. If
+    any event is invalid, none is accepted, and the response says which ones are invalid and why.
     """
+    charge(request.scope, identity, len(body.events))
     items = bulk_items(body)
     for item in items:
         if not identity.may(item.writable.right):

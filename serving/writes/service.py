@@ -6,8 +6,8 @@ of two requests that replace the same version, one fails. A request with many ev
 all.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -86,11 +86,14 @@ class Writes:
             if write_request.idempotency_key is not None:
                 before = self._store.find(identity.username, write_request.idempotency_key)
                 if before is not None:
-                    return self._repeat(write_request, before, identity)
-            self._references.check(items, identity, allow_unknown=write_request.allow_unknown)
+                    return self._repeat(write_request, before, items, identity)
+            checked = self._references.check(items, identity, allow_unknown=write_request.allow_unknown)
             self._check_new_check_ins(items)
             with self._store.transaction() as connection:
-                events = _events(connection, items)
+                current = _locked_versions(connection, items)
+                if _has_changed(items, checked, current):
+                    continue  # somebody else has written an entity since, so the caller may not see it
+                events = _events(items, current)
                 _encoded(events, identity.username)  # raises an error before anything is stored
                 written = stored.insert(connection, caller_and_key, write_request.operation, write_request.body, events)
             if written is not None:
@@ -122,7 +125,10 @@ class Writes:
                 [],
             )
 
-    def _repeat(self, write_request: WriteRequest, before: StoredRequest, identity: Identity) -> Accepted:
+    def _repeat(
+        self, write_request: WriteRequest, before: StoredRequest, items: Sequence[Item], identity: Identity
+    ) -> Accepted:
+        """Return the first response again. If nothing was persisted then, check and send the stored events now."""
         first = {"operation": before.operation, "body": before.body}
         now = {"operation": write_request.operation, "body": write_request.body}
         if found := differences(first, now):
@@ -133,6 +139,18 @@ class Writes:
             )
         if before.is_persisted:
             return Accepted(before.events, before.is_acknowledged, is_repeat=True)
+        # Ids that the request left out are new in `items`, so those of the stored events are used.
+        again = [
+            replace(item, entity_id=event.entity_id, data=event.data)
+            for item, event in zip(items, before.events, strict=True)
+        ]
+        checked = self._references.check(again, identity, allow_unknown=write_request.allow_unknown)
+        with self._store.transaction() as connection:
+            current = _locked_versions(connection, again)
+            if _has_changed(again, checked, current):
+                raise RetryableError("Another request has just written the same. Send this one again.")
+            own = {event.event_id for event in before.events}
+            _events([item for item in again if _version_id(current, item.entity) not in own], current)
         return self._deliver(before, identity.username, is_repeat=True)
 
     def _deliver(self, request: StoredRequest, username: str, *, is_repeat: bool) -> Accepted:
@@ -157,16 +175,32 @@ class Writes:
             )
 
 
-def _events(connection: Connection, items: Sequence[Item]) -> list[StoredEvent]:
+def _locked_versions(connection: Connection, items: Sequence[Item]) -> dict[Entity, Version]:
+    """Return the versions that the items may replace. Until the end of the transaction, no other request does."""
+    versioned = [item.entity for item in items if item.has_version]
+    stored.lock(connection, versioned)
+    return stored.newest_versions(connection, versioned)
+
+
+def _has_changed(items: Sequence[Item], checked: Mapping[Entity, UUID], current: Mapping[Entity, Version]) -> bool:
+    """Return whether an entity has another version than the one for which the caller's rights were checked."""
+    entities = {item.entity for item in items if item.is_definition}
+    return any(checked.get(each) != _version_id(current, each) for each in entities)
+
+
+def _version_id(versions: Mapping[Entity, Version], entity: Entity) -> UUID | None:
+    version = versions.get(entity)
+    return None if version is None else version.event_id
+
+
+def _events(items: Sequence[Item], versions: Mapping[Entity, Version]) -> list[StoredEvent]:
     """Return the events of a request. Their times are later than those of the versions that they replace.
 
     Raises:
         AlreadyDefined, VersionMismatch, NotFound: the current version is not the expected one.
         Conflict: a check-in or a comment is already recorded.
     """
-    versioned = [item.entity for item in items if item.has_version]
-    stored.lock(connection, versioned)
-    current = stored.newest_versions(connection, versioned)
+    current = dict(versions)
     at = datetime.now(UTC)
     events: list[StoredEvent] = []
     for item in items:

@@ -15,9 +15,11 @@ import redis
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.access_log import json_writer
+from serving.limits.charge import Charge
 from serving.limits.rate_limiter import RateLimiter
-from serving.limits.rate_plan import RatePlan
+from serving.limits.rate_plan import RatePlan, RatePlans
 from serving.limits.token_bucket import LocalBuckets, SharedBuckets
+from serving.publication_reader import Warehouse
 from serving.request_guard import RequestGuard
 from serving.request_metrics import RequestMetrics
 
@@ -59,7 +61,7 @@ def microseconds_per_request(app: ASGIApp) -> float:
         for _ in range(REQUESTS):
             scope = {
                 "type": "http", "path": "/predict", "method": "POST", "headers": HEADERS, "client": ("127.0.0.1", 1),
-                "state": {},
+                "state": {}, "query_string": b"",
             }  # fmt: skip
             await asyncio.create_task(app(scope, _receive, _send), context=contextvars.copy_context())  # type: ignore[arg-type]
         return (time.process_time() - started) / REQUESTS * 1e6
@@ -77,10 +79,12 @@ def limiter() -> RateLimiter:
 
 def test_the_guard_adds_little_to_a_request(limiter: RateLimiter) -> None:
     descriptor = os.open(os.devnull, os.O_WRONLY)
+    plans = RatePlans(Warehouse(""))
+    plans._by_name = {PLAN.name: PLAN}
     guard = RequestGuard(
         echo,
         api_url="http://127.0.0.1:8000",
-        decide=lambda _authorization, _cookie, _address: limiter.take("user:app", PLAN),
+        admit=lambda _authorization, _cookie, _address: Charge(limiter, plans, "user:app", PLAN.name),
         observe=RequestMetrics().observe,
         log=json_writer(descriptor),
     )

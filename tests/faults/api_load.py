@@ -115,7 +115,7 @@ class ApiLoad:
             LIVEZ: lambda: self._get("/livez"),
             READYZ: lambda: self._get("/readyz"),
             HEALTH: lambda: self._get("/health"),
-            METRICS: lambda: self._get("/metrics"),
+            METRICS: lambda: self._get("/metrics", headers=self._prometheus()),
         }
 
     def _log_in(self) -> None:
@@ -128,6 +128,9 @@ class ApiLoad:
 
     def _bearer(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.token}"}
+
+    def _prometheus(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.settings.require('metrics_token')}"}
 
     def _get(self, path: str, **options: Any) -> httpx.Response:
         return httpx.get(self.url + path, timeout=CLIENT_S, **options)

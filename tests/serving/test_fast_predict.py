@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from ingestion.contract_validation import decode
 from ml.golden_rows import ROWS
 from serving import fast_protocol
+from serving.auth.actor import Actor
+from serving.limits.rate_plan import RatePlan
 from serving.prediction_log.segment_file import SUFFIX
 from serving.prediction_log.segment_reader import SegmentReader
 from tests.polling import until
@@ -176,6 +178,9 @@ def test_generated_features_get_the_same_answer_from_both(fast: Api, headers: di
         b'{"key_result_ids": ["%b"], "key_result_ids": ["%b"]}',
         b'{"key_result_ids": ["%b"], "extra": 1}',
         b'{"key_result\\u005fids": ["%b"]}',
+        b'{"key_result_ids": ["%b"], "key_result_\\u0069ds": ["%b"]}',
+        b'{"key_result_\\u0069ds": ["%b"], "key_result_ids": ["%b"]}',
+        b'{"key_result_ids": ["%b", "%b"]}',
         b'{"key_result_ids": ["%b"]} ',
         b'{"key_result_ids": ["%b"]}}',
         b'\xef\xbb\xbf{"key_result_ids": ["%b"]}',
@@ -202,6 +207,47 @@ def test_unusual_headers_get_the_answer_of_the_documented_route(
     body = json.dumps({"key_result_ids": forecastable(fast, ids)[:1]}).encode()
     answers = [post(fast, body, headers | changed, is_fast=is_fast) for is_fast in (True, False)]
     assert comparable(answers[0]) == comparable(answers[1])
+
+
+def left_of(answer: httpx.Response) -> int:
+    return int(answer.headers["ratelimit"].partition("r=")[2].partition(";")[0])
+
+
+@pytest.mark.parametrize("is_fast", [True, False])
+def test_every_ten_key_results_cost_a_request(
+    fast: Api, ids: list[str], routes: Routes, is_fast: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plans = fast.services.rate_limits.plans
+    monkeypatch.setattr(plans, "refresh", lambda: None)
+    monkeypatch.setattr(plans, "_by_name", {**plans._by_name, "service": RatePlan("service", 0.01, 50)})
+    key = fast.services.auth.api_keys.add("app", "costs", ["predict", "record", "define"], Actor("os:test")).text
+    own, wanted = {"Authorization": f"Bearer {key}"} | JSON, forecastable(fast, ids)
+    sent = [json.dumps({"key_result_ids": wanted[:number]}).encode() for number in (1, 10, 11, 20)]
+    first = post(fast, sent[0], own, is_fast=False)  # now the credential is known
+    answers = [first, *(post(fast, body, own, is_fast=is_fast) for body in sent)]
+    assert [left_of(each) for each in answers] == [49, 48, 47, 45, 43]
+    assert routes.documented == (1 if is_fast else 5)
+    rows = json.dumps({"features": [dict(ROWS[0])] * 31}).encode()
+    assert left_of(fast.client.post("/predict", content=rows, headers=own)) == 39
+    events = [{"type": "okr.team.defined.v1", "data": {"organisation_id": "costs", "name": "n"}}] * 21
+    assert left_of(fast.client.post("/v1/events", json={"events": events}, headers=own)) == 36
+    assert left_of(fast.client.post("/v1/events", json={"events": events * 15}, headers=own)) == 4
+    refused = post(fast, json.dumps({"key_result_ids": [f"x{number}" for number in range(60)]}).encode(), own,
+                   is_fast=is_fast)  # fmt: skip
+    assert (refused.status_code, refused.json()["violated-policies"]) == (429, ["service"])
+
+
+@pytest.mark.parametrize("is_fast", [True, False])
+def test_a_repeated_key_result_is_an_error_of_both(
+    fast: Api, headers: dict[str, str], ids: list[str], is_fast: bool
+) -> None:
+    """Each repetition would be recorded as a prediction of its own."""
+    one, other = forecastable(fast, ids)[:2]
+    answer = post(fast, json.dumps({"key_result_ids": [one, other, one]}).encode(), headers, is_fast=is_fast)
+    assert answer.status_code == 422
+    [error] = answer.json()["errors"]
+    assert error["pointer"] == "#/key_result_ids"
+    assert f"{one!r} is repeated" in error["detail"]
 
 
 def test_generated_requests_get_the_same_answer_from_both(fast: Api, headers: dict[str, str], ids: list[str]) -> None:

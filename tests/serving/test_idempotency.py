@@ -7,12 +7,15 @@ from typing import Any
 import httpx
 import pytest
 
+from ingestion.contract_validation import decode
 from ingestion.maintenance.expired_requests import delete_expired_requests
 from lakehouse.errors import RetryableError
 from lakehouse.warehouse import connect
 from serving.check_ins.idempotency import RequestStore, StoredRequest
-from tests.serving.check_in_requests import accepted, events_of, post, put, read_state, word
+from serving.errors import NotPersisted
+from tests.serving.check_in_requests import TOPIC, accepted, events_of, post, put, read_state, word
 from tests.serving.live_server import Api, serving
+from tests.serving.topic_reader import read_until
 
 
 def test_a_repeated_request_gets_the_first_response_in_any_process_and_after_a_restart(
@@ -163,6 +166,21 @@ def test_a_check_in_that_could_not_be_persisted_is_recorded_once_when_it_is_repe
     one = accepted(post(api, app_headers, {**body, "check_in_id": check_in_id}))
     assert accepted(post(api, app_headers, body, key)) == one
     assert [event_id for event_id, _, _ in events_of(api.settings, check_in_id)] == [one["event_id"]]
+
+
+def test_a_check_in_that_another_account_repeats_keeps_the_source_that_sent_it_first(
+    api: Api, app_headers: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_self: object, _event: object) -> bool:
+        raise NotPersisted("The spool is full.")
+
+    body = {"key_result_id": "rtl", "value": 1.0, "check_in_id": word()}
+    with monkeypatch.context() as patch:
+        patch.setattr(type(api.services.write_sender), "deliver", full)
+        assert post(api, app_headers, body).status_code == 503
+    accepted(post(api, api.headers("admin"), body))
+    found = read_until(api.settings, TOPIC, lambda value: body["check_in_id"].encode() in value)
+    assert decode(TOPIC, found.value, found.key).envelope.source == "okr-api/app"
 
 
 def test_after_a_crash_behind_the_write_a_repeat_sends_the_same_event(

@@ -7,6 +7,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from pydantic import TypeAdapter
 
+from serving import openapi
 from serving.error_responses import STATUS_OF
 from serving.openapi_errors import ERRORS
 from serving.openapi_examples import BODIES, RESPONSES
@@ -31,6 +32,12 @@ def operations(described: Described) -> dict[str, Described]:
         for path, item in described["paths"].items()
         for method, operation in item.items()
     }
+
+
+def test_the_description_is_made_once(running_api: Api, described: Described) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(openapi, "describe", lambda _app: pytest.fail("it was made again"))
+        assert running_api.client.get("/openapi.json", headers=running_api.headers()).json() == described
 
 
 def test_every_operation_has_a_summary_and_its_errors(described: Described) -> None:

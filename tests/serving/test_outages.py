@@ -180,9 +180,9 @@ def test_a_check_in_is_accepted_however_many_forecasts_wait_for_the_log(api: Api
         running = [each["key_result_id"] for each in listed["key_results"]]
         statuses = []
         while 503 not in statuses:
-            answer = cut_off.client.post("/predict", headers=headers, json={"key_result_ids": running * 3})
+            answer = cut_off.client.post("/predict", headers=headers, json={"key_result_ids": running})
             statuses.append(answer.status_code)
-            assert len(statuses) < 200
+            assert len(statuses) < 600
         body = {"key_result_id": running[0], "value": 1.0, "confidence": 0.5, "note": "still taken"}
         posted = cut_off.client.post("/v1/check-ins", headers=headers, json=body)
         assert posted.status_code < 300, posted.text

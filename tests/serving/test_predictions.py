@@ -52,10 +52,10 @@ def forecasts(body: dict[str, Any]) -> list[Any]:
 
 
 def test_predictions_keep_the_order_of_the_ids_and_report_unknown_ones(api: Api, app_headers: dict[str, str]) -> None:
-    asked = ["nobody's", *list(STRANGE)[::-1], "k'; DROP TABLE marts.publication; --", next(iter(STRANGE))]
+    asked = ["nobody's", *list(STRANGE)[::-1], "k'; DROP TABLE marts.publication; --"]
     body = predict(api, app_headers, asked)
     assert [one["key_result_id"] for one in body["predictions"]] == asked
-    assert [one["status"] for one in body["predictions"]] == ["unknown", *["forecast"] * 5, "unknown", "forecast"]
+    assert [one["status"] for one in body["predictions"]] == ["unknown", *["forecast"] * 5, "unknown"]
     assert "no key result with that id" in body["predictions"][0]["detail"]
     assert body["publication_id"] == 1
 

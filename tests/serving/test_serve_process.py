@@ -124,13 +124,14 @@ def test_every_line_of_a_request_has_its_id_also_if_it_is_an_error(process: Proc
     assert line["took_ms"] > 0
 
 
-def test_the_metrics_of_both_workers_are_added_up_whichever_answers(process: Process) -> None:
+def test_the_metrics_of_both_workers_are_added_up_whichever_answers(process: Process, running_api: Api) -> None:
     address = process.client.base_url
+    headers = {"Authorization": f"Bearer {running_api.settings.require('metrics_token')}"}
     name = 'count{method="GET",route="/livez",status="200"}'
 
     def counts() -> set[float]:
         """Ask on new connections, which either worker may accept."""
-        return {metric(httpx.get(f"{address}/metrics").text, name) for _ in range(4)}
+        return {metric(httpx.get(f"{address}/metrics", headers=headers).text, name) for _ in range(4)}
 
     until(lambda: len(counts()) == 1, "both workers have exported what they counted")
     before = counts().pop()

@@ -19,10 +19,11 @@ EXAMPLE = {
 
 
 EXAMPLE_REPORT = {
-    "is_intact": True, "events": 812, "newest_id": 812, "newest_hash": "9f2c" * 16, "sealed_with_other_key": 0,
+    "is_intact": True, "events": 812, "newest_id": 812, "newest_hash": "9f2c" * 16, "not_verified": 0,
     "problems": [],
 }  # fmt: skip
 SHOWN_PROBLEMS = 20
+SealKey = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
 
 
 class AuditEventRecord(BaseModel):
@@ -45,7 +46,9 @@ class VerificationResponse(BaseModel):
     events: int
     newest_id: int
     newest_hash: str
-    sealed_with_other_key: int = Field(description="Events that were sealed with the key of an earlier OKR_JWT_SECRET.")
+    not_verified: int = Field(
+        description="Events whose seal was not verified, because only the id of its key is known."
+    )
     problems: list[str] = Field(description="What is wrong, at most 20 items.")
 
 
@@ -81,12 +84,18 @@ def verification(
     expect_hash: Annotated[
         str, StringConstraints(pattern=r"^([0-9a-f]{64})?$"), Query(description="... with this hash.")
     ] = "",
+    accept_key: Annotated[
+        list[SealKey], Query(max_length=20, description="Ids of the seal keys of earlier values of OKR_JWT_SECRET.")
+    ] = [],  # noqa: B006 -- FastAPI copies it
 ) -> VerificationResponse:
     """Check that no event was changed, removed or inserted. This reads the whole log.
 
     Only a comparison with an event that is stored elsewhere also shows that the newest events were removed: keep
-    `newest_id` and `newest_hash`, and send them with the next verification.
+    `newest_id` and `newest_hash`, and send them with the next verification. Events that are sealed with another key
+    than the present one are a problem unless `accept_key` names it; `okr audit verify` can also verify such seals.
     """
-    report = verify(services.warehouse, services.auth.chain, expected_id=expect_id, expected_hash=expect_hash)
+    report = verify(
+        services.warehouse, services.auth.chain, accepted=accept_key, expected_id=expect_id, expected_hash=expect_hash
+    )
     fields = vars(report) | {"is_intact": not report.problems, "problems": report.problems[:SHOWN_PROBLEMS]}
     return VerificationResponse.model_validate(fields)

@@ -11,7 +11,7 @@ WITH bound AS (
     LIMIT 1
 )
 SELECT
-    request_id, check_in_id, key_result_id, body, event_id, occurred_at, warnings, kept_at, is_in_log,
+    request_id, username, check_in_id, key_result_id, body, event_id, occurred_at, warnings, kept_at, is_in_log,
     EXISTS (SELECT 1 FROM bound) AS is_bound
 FROM api.check_in_request
 WHERE

@@ -1,6 +1,7 @@
 """Exports: all rows of a list as CSV, Parquet or an Arrow stream, from one snapshot of one publication."""
 
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from serving.data.lists.service import ListRequest, Lists
 from serving.publication_reader import Publication, Published, Row
 
 MAX_CONCURRENT = 3  # each occupies one of the eight connections for as long as the client reads
+MAX_PER_ACCOUNT = 2
+MAX_EXPORT_S = 600.0  # from the first row to the last one
 
 
 @dataclass(frozen=True)
@@ -29,44 +32,49 @@ class Exports:
 
     def __init__(self, lists: Lists) -> None:
         self._lists = lists
-        self._running = 0
+        self._running: Counter[str] = Counter()  # by account
         self._lock = threading.Lock()
 
     @property
     def running(self) -> int:
         """Return how many exports are running."""
-        return self._running
+        return self._running.total()
 
-    def start(self, request: ListRequest, wanted: Format) -> Export:
-        """Start an export. Its first rows have been read when this returns, so errors are raised here.
+    def start(self, request: ListRequest, wanted: Format, account: str) -> Export:
+        """Start an export for an account. Its first rows have been read when this returns, so errors are raised here.
 
         Raises:
             ContractViolation: the request has the parameter `limit` or `cursor`, which only pages have.
             UnknownName: the publication has no team, cycle or other entity with a name in a filter.
-            RetryableError: too many exports are running, or the warehouse is unavailable.
+            RetryableError: too many exports are running, or too many of the account, or the warehouse is unavailable.
         """
         if request.query.limit is not None or request.query.cursor is not None:
             raise ContractViolation(
                 "no_pages", f"format={wanted} returns all rows: it cannot be combined with limit or cursor."
             )
         with ExitStack() as stack:
-            stack.enter_context(self._slot())
+            stack.enter_context(self._slot(account))
             found = stack.enter_context(self._lists.all_rows(request))
             chunks = _chunks(request, wanted, found)
             first = next(chunks)
             return Export(found.publication, Stream(stack.pop_all(), first, chunks))
 
     @contextmanager
-    def _slot(self) -> Iterator[None]:
+    def _slot(self, account: str) -> Iterator[None]:
         with self._lock:
-            if self._running >= MAX_CONCURRENT:
+            if self._running[account] >= MAX_PER_ACCOUNT:
+                raise RetryableError(
+                    f"{MAX_PER_ACCOUNT} exports of your account are running; try again when one has ended."
+                )
+            if self._running.total() >= MAX_CONCURRENT:
                 raise RetryableError(f"{MAX_CONCURRENT} exports are running; try again when one has ended.")
-            self._running += 1
+            self._running[account] += 1
         try:
             yield
         finally:
             with self._lock:
-                self._running -= 1
+                self._running[account] -= 1
+                self._running += Counter()  # without those that have none
 
 
 class Stream:

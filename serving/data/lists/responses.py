@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import msgspec
-from anyio import CancelScope, to_thread
+from anyio import CancelScope, move_on_after, to_thread
 from fastapi import Depends, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 from serving.auth.authorization import RequireToken
 from serving.auth.roles import Identity, Right
 from serving.auth.visibility import parameters
-from serving.data.lists.exports import Stream
+from serving.data.lists.exports import MAX_EXPORT_S, Stream
 from serving.data.lists.formats import MEDIA_TYPES, SUFFIXES, Format, chosen_format
 from serving.data.lists.list_query import ListQuery
 from serving.data.lists.listing import Listing
@@ -48,7 +48,7 @@ class ListReader:
                 return Response(status_code=304, headers=_headers(publication, etag))
         if wanted is Format.JSON:
             return self._page(request)
-        export = self.services.exports.start(request, wanted)
+        export = self.services.exports.start(request, wanted, self.identity.username)
         name = f"{listing.path.rpartition('/')[2]}-{export.publication.publication_id}.{SUFFIXES[wanted]}"
         headers = _headers(export.publication, request.etag(export.publication, wanted))
         media_type = "text/csv; charset=utf-8; header=present" if wanted is Format.CSV else MEDIA_TYPES[wanted]
@@ -74,9 +74,10 @@ class ExportResponse(StreamingResponse):
         self._stream = stream
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the response."""
+        """Send the response. If it takes too long, it stays incomplete, and the connection is closed."""
         try:
-            await super().__call__(scope, receive, send)
+            with move_on_after(MAX_EXPORT_S):
+                await super().__call__(scope, receive, send)
         finally:
             with CancelScope(shield=True):
                 await to_thread.run_sync(self._stream.close)

@@ -97,6 +97,14 @@ def test_a_token_with_wrong_claims_is_rejected_although_it_is_signed(
     assert status(api, signed(auth, **changes)) == 401
 
 
+def test_a_token_has_one_spelling(api: Api, auth: Auth) -> None:
+    """PyJWT ignores characters that are not of base64 in the signature, and its last 4 bits."""
+    token = signed(auth)
+    last = {"A": "B", "Q": "R", "g": "h", "w": "x"}[token[-1]]
+    other = [f"{token}!", f"{token[:-5]} {token[-5:]}", f"{token}==", token[:-1] + last, f" {token}", f"{token}\t.x"]
+    assert [status(api, each) for each in (token, *other)] == [200, *[401] * len(other)]
+
+
 def test_a_token_of_another_type_is_rejected(api: Api, auth: Auth) -> None:
     assert status(api, signed(auth, typ="JWT")) == 401
 

@@ -1,6 +1,8 @@
 """`okr account`, `okr api-key`, `okr auth` and `okr audit`."""
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -110,6 +112,20 @@ def test_keys_are_rotated_and_the_log_is_verified(okr: Run, auth: Auth) -> None:
     assert "does not contain the event" in str(
         okr("audit", "verify", "--expect-id", "1", "--expect-hash", "00").exception
     )
+
+
+def test_events_of_an_earlier_secret_are_verified_if_the_secret_or_its_key_is_named(
+    okr: Run, auth: Auth, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [earlier] = [line for line in okr("audit", "verify").output.splitlines() if "seal key" in line]
+    key, secrets = earlier.split("is ")[1].split(";")[0], tmp_path / "secrets"
+    secrets.write_text(os.environ["OKR_JWT_SECRET"] + "\n", encoding="utf-8")
+    monkeypatch.setenv("OKR_JWT_SECRET", "another secret " * 5)
+    assert f"sealed with the key {key}" in str(okr("audit", "verify").exception)
+    named = okr("audit", "verify", "--earlier-secrets", str(secrets))
+    assert (named.exit_code, "cannot be verified" in named.output) == (0, False), named.exception
+    accepted = okr("audit", "verify", "--accept-key", key)
+    assert (accepted.exit_code, "cannot be verified" in accepted.output) == (0, True), accepted.exception
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from lakehouse.errors import NotPossible, RetryableError
-from serving.auth import credential_cache
+from serving.auth import api_keys, credential_cache
 from serving.auth.assignment import Assignment
 from serving.auth.auth_services import Auth
 from serving.auth.roles import Right, Role
@@ -26,6 +26,21 @@ def test_a_key_has_the_rights_of_its_account_narrowed_by_its_scopes(api: Api, au
     assert [status(api, key, path) for path in ("/v1/publication", "/admin/state")] == [503, 403]
     answer = api.client.post("/predict", json={"key_result_ids": ["k"]}, headers={"Authorization": f"bearer {key}"})
     assert (answer.status_code, "scope 'predict'" in answer.json()["detail"]) == (403, True)
+
+
+def test_an_account_has_a_limited_number_of_valid_keys(auth: Auth, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each key has a rate limit of its own, so many keys would escape the plan."""
+    monkeypatch.setattr(api_keys, "MAX_VALID_KEYS", 2)
+    new_account(auth, "hoarding")
+
+    def add() -> str:
+        return auth.api_keys.add("hoarding", "export", ["predict"], OPERATOR).key.prefix
+
+    first, _ = add(), add()
+    with pytest.raises(NotPossible, match="2 valid API keys"):
+        add()
+    auth.api_keys.revoke(first, OPERATOR)
+    assert add()
 
 
 def test_only_a_hash_of_the_secret_is_stored(api: Api, auth: Auth) -> None:

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from lakehouse.settings import Settings
-from serving.auth.audit_chain import Chain
+from serving.auth.audit_chain import FIRST_HASH, Chain, Entry
 from serving.auth.audit_log import AuditLog, Event
 from serving.auth.audit_verification import verify
 from serving.auth.auth_services import Auth
@@ -78,6 +78,47 @@ def test_a_chain_computed_anew_without_the_secret_is_found(log_settings: Setting
         connection.execute("DELETE FROM auth.audit_event WHERE event_id > 8")
     AuditLog(warehouse, forger).record(Event("login", "somebody", "x"))
     assert "its seal is wrong" in " ".join(verify(warehouse, CHAIN).problems)
+
+
+def reseal(settings: Settings, forger: Chain, until: int) -> None:
+    """Compute the log anew up to an event, with a key of one's own, as whoever owns the table can."""
+    columns = "event_id, occurred_at, actor, action, subject, outcome, address, details"
+    with psycopg.connect(settings.require("dsn_owner")) as connection:
+        previous = FIRST_HASH
+        for row in connection.execute(f"SELECT {columns} FROM auth.audit_event ORDER BY event_id".encode()).fetchall():
+            entry, before = Entry(*row), previous
+            previous = Chain.hash(entry, before)
+            by = forger if entry.event_id <= until else CHAIN
+            changed = "previous_hash = %s, hash = %s, seal = %s, seal_key = %s"
+            values = [before, previous, by.seal(previous), by.key_id, entry.event_id]
+            connection.execute(f"UPDATE auth.audit_event SET {changed} WHERE event_id = %s".encode(), values)
+
+
+@pytest.mark.parametrize("until", [7, 10], ids=["genuine events follow", "all of it"])
+def test_a_log_that_was_sealed_anew_with_an_invented_key_is_found(
+    log_settings: Settings, warehouse: Warehouse, until: int
+) -> None:
+    forger = Chain(b"f" * 32)
+    reseal(log_settings, forger, until)
+    assert "neither the present one nor named" in " ".join(verify(warehouse, CHAIN).problems)
+    assert verify(warehouse, CHAIN, accepted=["another"]).problems
+
+
+def test_events_of_an_earlier_secret_are_verified_with_it_or_accepted_by_the_id_of_its_key(
+    log_settings: Settings, warehouse: Warehouse
+) -> None:
+    earlier = Chain(b"e" * 32)
+    reseal(log_settings, earlier, 7)
+    verified, accepted = (
+        verify(warehouse, CHAIN, earlier=[earlier]),
+        verify(warehouse, CHAIN, accepted=[earlier.key_id]),
+    )
+    assert (verified.problems, verified.not_verified) == ([], 0)
+    assert (accepted.problems, accepted.not_verified) == ([], 7)
+    forger = Chain(b"f" * 32)
+    forger.key_id = earlier.key_id
+    reseal(log_settings, forger, 7)
+    assert "its seal is wrong" in " ".join(verify(warehouse, CHAIN, earlier=[earlier]).problems)
 
 
 def test_the_removal_of_the_newest_events_is_found_by_an_expectation(

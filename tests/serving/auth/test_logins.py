@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections import Counter
+from types import SimpleNamespace
 
 import httpx
 import psycopg
@@ -10,7 +11,7 @@ import pytest
 import redis
 from pydantic import SecretStr
 
-from serving.auth import login_limit
+from serving.auth import known_clients, login_limit
 from serving.auth.assignment import Assignment
 from serving.auth.auth_services import Auth
 from serving.auth.failure_counts import FailureCounts
@@ -180,8 +181,8 @@ def attempt(auth: Auth, username: str, client: Client, password: str = WRONG) ->
 
 def test_a_stranger_locks_out_only_strangers(auth: Auth, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(login_limit, "MOST_PER_NAME", 12)
-    new_account(auth, "target")
-    home, phone = Client("192.0.2.1"), Client("192.0.2.77", auth.known_clients.device_cookie("target"))
+    account = new_account(auth, "target")
+    home, phone = Client("192.0.2.1"), Client("192.0.2.77", auth.known_clients.device_cookie(account))
     assert attempt(auth, "target", home, PASSWORD) == "target"
     for number in range(15):
         attempt(auth, "target", Client(f"203.0.113.{number}"))
@@ -189,18 +190,46 @@ def test_a_stranger_locks_out_only_strangers(auth: Auth, monkeypatch: pytest.Mon
     assert attempt(auth, "target", stranger, PASSWORD) == "TooManyAttempts"
     assert attempt(auth, "target", home, PASSWORD) == "target", "an address from which the account has logged in"
     assert attempt(auth, "target", phone, PASSWORD) == "target", "a device on which the account has logged in"
-    forged = Client("203.0.113.201", auth.known_clients.device_cookie("somebody else"))
-    assert attempt(auth, "target", forged, PASSWORD) == "TooManyAttempts"
+    others = auth.known_clients.device_cookie(new_account(auth, "somebody-else"))
+    for forged in (others, "", ".", "a.b.c", phone.device and phone.device.replace(".", ".9", 1)):
+        assert attempt(auth, "target", Client("203.0.113.201", forged), PASSWORD) == "TooManyAttempts"
 
 
 def test_a_known_device_or_address_gives_no_unlimited_guesses(auth: Auth) -> None:
-    new_account(auth, "shared")
-    device = Client("192.0.2.10", auth.known_clients.device_cookie("shared"))
+    account = new_account(auth, "shared")
+    device = Client("192.0.2.10", auth.known_clients.device_cookie(account))
     home = Client("192.0.2.11")
     assert attempt(auth, "shared", home, PASSWORD) == "shared"
     for client in (device, home):
         outcomes = [attempt(auth, "shared", client) for _ in range(11)]
         assert outcomes == ["NotSignedIn"] * 10 + ["TooManyAttempts"]
+
+
+def test_a_changed_password_ends_the_trust_in_devices(auth: Auth, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever knew the password before may have many devices, which no limit per name or address would stop."""
+    monkeypatch.setattr(login_limit, "MOST_PER_NAME", 12)
+    account = new_account(auth, "left")
+    cookies = [auth.known_clients.device_cookie(account) for _ in range(4)]
+    auth.account_changes.change_password("left", "another long password", OPERATOR)
+    clients = [Client(f"203.0.113.{n}", cookie) for n, cookie in enumerate(cookies) for _ in range(5)]
+    assert [attempt(auth, "left", each) for each in clients].count("NotSignedIn") == 12
+
+
+def test_many_devices_give_no_more_guesses_than_strangers_have(auth: Auth, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(login_limit, "MOST_PER_NAME", 12)
+    account = new_account(auth, "collector")
+    cookies = [auth.known_clients.device_cookie(account) for _ in range(4)]
+    clients = [Client("192.0.2.80", cookie) for cookie in cookies for _ in range(5)]
+    assert [attempt(auth, "collector", each) for each in clients].count("NotSignedIn") == 12
+
+
+def test_a_device_is_known_for_ninety_days(auth: Auth, monkeypatch: pytest.MonkeyPatch) -> None:
+    account = new_account(auth, "returning")
+    client = Client("192.0.2.81", auth.known_clients.device_cookie(account))
+    for days, is_known in ((89, True), (91, False)):
+        later = time.time() + days * 24 * 3600
+        monkeypatch.setattr(known_clients, "time", SimpleNamespace(time=lambda later=later: later))
+        assert (auth.known_clients.device_of(account, client) is not None) == is_known
 
 
 def test_an_address_that_tries_many_names_is_held_up(auth: Auth, monkeypatch: pytest.MonkeyPatch) -> None:

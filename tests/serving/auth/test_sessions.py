@@ -85,6 +85,12 @@ def test_nobody_ends_the_session_of_another_account(api: Api, auth: Auth) -> Non
     assert api.client.post("/auth/refresh", json={"refresh_token": grant["refresh_token"]}).status_code == 200
 
 
+@pytest.mark.parametrize("wrong", ["-" * 36, "0" * 36, "f" * 63, "0-" * 18, f"{'0' * 8}-{'0' * 27}"])
+def test_an_id_of_no_session_is_invalid(api: Api, auth: Auth, wrong: str) -> None:
+    headers = {"Authorization": f"Bearer {api.token('lead')}"}
+    assert api.client.delete(f"/auth/sessions/{wrong}", headers=headers).status_code == 422
+
+
 def test_another_site_cannot_use_the_session_for_a_change(api: Api, auth: Auth) -> None:
     new_account(auth, "visited")
     log_in_by_form(api, "visited")

@@ -12,7 +12,7 @@ from lakehouse.settings import Settings
 from serving.limits.rate_limiter import RateLimiter
 from serving.limits.rate_plan import RatePlan
 from serving.limits.response_headers import rate_limit_fields, retry_after_s
-from serving.limits.token_bucket import LocalBuckets, SharedBuckets, limited_client
+from serving.limits.token_bucket import MOST_LOCAL_BUCKETS, LocalBuckets, SharedBuckets, limited_client
 
 SLOW = RatePlan("slow", 0.01, 7)  # no token comes back during a test
 
@@ -154,6 +154,46 @@ def test_a_changed_plan_applies_at_once(client: "redis.Redis", key: str, has_red
     assert allowed(limiter, key, RatePlan("slow", 0.01, 20), 30) == 13
     faster = RatePlan("slow", 100.0, 20)
     assert 0 < limiter.take(key, faster).wait_s <= 0.01, "what the slower plan owed is forgotten"
+
+
+@pytest.mark.parametrize("has_redis", [True, False])
+def test_a_request_costs_all_of_its_tokens_or_none(client: "redis.Redis", key: str, has_redis: bool) -> None:
+    shared = SharedBuckets(client)
+    shared.is_available = has_redis
+    limiter = RateLimiter(shared, LocalBuckets())
+    assert [limiter.take(key, SLOW, 3).is_allowed for _ in range(3)] == [True, True, False]
+    refused = limiter.take(key, SLOW, 3)
+    assert 190 < refused.wait_s <= 200, "two tokens are missing"
+    assert limiter.take(key, SLOW).is_allowed, "the last token was not taken in vain"
+    assert not limiter.take(key, SLOW).is_allowed
+
+
+def test_a_request_that_costs_more_than_the_bucket_needs_a_full_one(client: "redis.Redis", key: str) -> None:
+    limiter = RateLimiter(SharedBuckets(client), LocalBuckets())
+    assert limiter.take(key, SLOW, 1_000).is_allowed
+    assert not limiter.take(key, SLOW).is_allowed
+
+
+def test_new_keys_do_not_refill_the_buckets_of_others() -> None:
+    """Without Redis, so that a flood from many addresses would reset the limits of everybody else."""
+    shared = SharedBuckets(redis.Redis(port=9))
+    shared.is_available = False
+    limiter = RateLimiter(shared, LocalBuckets())
+    assert allowed(limiter, "user:busy", SLOW, 10) == SLOW.burst
+    for number in range(25_000):
+        limiter.take(f"address:{number}", SLOW)
+    assert allowed(limiter, "user:busy", SLOW, 10) == 0
+
+
+def test_only_as_many_buckets_are_dropped_as_are_too_many() -> None:
+    buckets, quick = LocalBuckets(), RatePlan("quick", 1_000.0, 1)
+    for number in range(9_000):
+        buckets.take(f"user:{number}", SLOW, 1)
+    for number in range(MOST_LOCAL_BUCKETS - 9_000):
+        buckets.take(f"address:{number}", quick, 1)
+    time.sleep(0.01)  # those are full again, so that there are fewer than half of the most
+    buckets.take("address:new", quick, 1)
+    assert {buckets.take(f"user:{number}", SLOW, 7).tokens for number in range(9_000)} == {6}
 
 
 def test_a_million_keys_take_bounded_memory() -> None:

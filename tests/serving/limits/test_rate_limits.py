@@ -8,6 +8,8 @@ import pytest
 
 from lakehouse.settings import Settings
 from serving.auth.roles import Identity, Role
+from serving.errors import RateLimited
+from serving.limits.charge import CHARGE, charge
 from serving.limits.rate_limits import RateLimits
 from serving.limits.rate_plan import ANONYMOUS, SEEDED, RatePlan, RatePlans
 from serving.limits.token_bucket import SharedBuckets, limited_client
@@ -73,56 +75,53 @@ def test_a_changed_plan_is_read_and_an_unchanged_one_stays_the_same_object(
 
 def test_all_tokens_of_an_account_share_a_bucket_and_an_api_key_has_its_own(counted: RateLimits) -> None:
     here = address()
-    first = counted.decide(b"Bearer app", None, here)
-    second = counted.decide(b"Bearer app again", None, here)
-    key = counted.decide(b"Bearer key", None, here)
+    first, second, key = (
+        counted.admit(each, None, here).decision for each in (b"Bearer app", b"Bearer app again", b"Bearer key")
+    )
     assert [each.plan.name for each in (first, second, key)] == ["service"] * 3
     assert (first.remaining, second.remaining, key.remaining) == (99, 98, 99)
 
 
 def test_a_known_caller_is_not_held_up_by_others_at_the_same_address(counted: RateLimits) -> None:
     here = address()
-    assert counted.decide(b"Bearer app", None, here).is_allowed
-    anonymous = counted.plans.of(ANONYMOUS)
-    for _ in range(3 * anonymous.burst):
-        counted.decide(b"Bearer nonsense", None, here)
-    assert not counted.decide(b"Bearer nonsense", None, here).is_allowed
-    assert not counted.decide(None, None, here).is_allowed
-    assert counted.decide(b"Bearer app", None, here).is_allowed
-    assert counted.decide(None, None, address()).is_allowed, "another address"
+    for _ in range(3 * counted.plans.of(ANONYMOUS).burst):
+        counted.admit(b"Bearer nonsense", None, here)
+    assert not counted.admit(b"Bearer nonsense", None, here).decision.is_allowed
+    assert not counted.admit(None, None, here).decision.is_allowed
+    assert counted.admit(b"Bearer app", None, here).decision.is_allowed
+    assert counted.admit(None, None, address()).decision.is_allowed, "another address"
 
 
-def test_a_caller_whose_credential_must_be_verified_again_is_not_locked_out(
-    counted: RateLimits, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("serving.limits.rate_limits.CALLER_S", -1.0)
-    here = address()
-    assert counted.decide(b"Bearer app", None, here).plan.name == "service"
-    monkeypatch.setattr(counted, "_recognise", lambda _authorization, _cookie: None)
-    while counted.decide(None, None, here).is_allowed:
-        pass
-    for _ in range(3):
-        decision = counted.decide(b"Bearer app", None, here)
-        assert (decision.is_allowed, decision.plan.name) == (True, "service")
+def test_an_account_pays_for_what_was_charged_to_an_address(counted: RateLimits) -> None:
+    """So a credential that is new to every worker and address does not escape the account's plan."""
+    caller = identity(uuid.uuid4().hex, "token:new")
+    for number in range(100):
+        decision = counted.admit(b"Bearer %d" % number, None, address()).of(caller)
+        assert (decision.is_allowed, decision.plan.name, decision.remaining) == (True, "service", 99 - number)
+    assert not counted.admit(b"Bearer 100", None, address()).of(caller).is_allowed
 
 
-def test_a_flood_of_invalid_credentials_is_not_verified(counted: RateLimits) -> None:
-    verified: list[bytes | None] = []
+def test_a_request_is_paid_once_however_often_it_is_charged(counted: RateLimits) -> None:
+    one = counted.admit(b"Bearer app", None, address())
+    caller = counted._recognise(b"Bearer app", None)
+    assert caller is not None
+    left = [one.of(caller, items).remaining for items in (1, 10, 11, 11, 1_000, 1_000)]
+    assert left == [99, 99, 98, 98, 0, 0]
 
-    def recognise(authorization: bytes | None, cookie: bytes | None) -> Identity | None:
-        verified.append(authorization)
-        return None
 
-    counted._recognise = recognise
-    here = address()
-    decisions = [counted.decide(b"Bearer %d" % number, None, here) for number in range(1_000)]
-    refused = sum(not each.is_allowed for each in decisions)
-    assert refused == 900
-    assert len(verified) == 1_000 - refused
+def test_a_probe_has_no_charge() -> None:
+    charge({}, identity("app", "token:1"), 1_000)
+
+
+def test_a_refused_account_is_told_its_plan_and_when_to_try_again(counted: RateLimits) -> None:
+    caller, scope = identity(uuid.uuid4().hex, "token:1"), {CHARGE: counted.admit(None, None, address())}
+    charge(scope, caller, 1_000)
+    with pytest.raises(RateLimited, match="'service'") as refused:
+        charge({CHARGE: counted.admit(None, None, address())}, caller)
+    assert (refused.value.plan, refused.value.retry_after_s) == ("service", 100)
 
 
 def test_an_ipv6_network_is_one_client(counted: RateLimits) -> None:
     network = f"2001:db8:{uuid.uuid4().hex[:4]}:{uuid.uuid4().hex[:4]}"
-    one, other = counted.of_address(f"{network}::1"), counted.of_address(f"{network}:ffff::2")
-    assert (one.remaining, other.remaining) == (99, 98)
-    assert counted.of_address(address()).remaining == 99
+    ends = (f"{network}::1", f"{network}:ffff::2", address())
+    assert [counted.admit(None, None, each).decision.remaining for each in ends] == [99, 98, 99]

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -67,7 +68,7 @@ async def stream(send: Send) -> None:
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
     running = Server(choose(set()))
-    allowed = Decision(True, SEEDED[0], 1, 0.0)
+    allowed = SimpleNamespace(decision=Decision(True, SEEDED[0], 1, 0.0))
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] == "/stream":
@@ -82,7 +83,7 @@ def server() -> Iterator[Server]:
             await answer_length(receive, send)
 
     guard = RequestGuard(
-        app, api_url="http://127.0.0.1", decide=lambda *_: allowed, observe=lambda *_: None, log=running.lines.append,
+        app, api_url="http://127.0.0.1", admit=lambda *_: allowed, observe=lambda *_: None, log=running.lines.append,
         body_limit_s=BODY_LIMIT_S, bodies_bytes=150_000,
     )  # fmt: skip
     config = uvicorn.Config(
@@ -193,6 +194,21 @@ def problem_of(answer: bytes, status: int) -> str:
     problem = json.loads(body)
     assert (problem["status"], bool(problem["detail"])) == (status, True)
     return str(problem["type"])
+
+
+@pytest.mark.parametrize(
+    "head",
+    [b"GET / HTTP/1.1\r\nX: %b\r\n" % (b"x" * 4_000), b"GET /?%b HTTP/1.1\r\n" % (b"x" * 4_000),
+     b"POST / HTTP/1.1\r\nContent-Length: 3\r\n" + b"X:\r\n" * 1_000],
+    ids=["long value", "long target", "many headers"],
+)  # fmt: skip
+def test_large_headers_are_refused_also_if_they_are_complete_at_once(server: Server, head: bytes) -> None:
+    before = len(server.lines)
+    with server.connection() as client:
+        client.sendall(head + b"Host: localhost\r\n\r\nabc")
+        assert read_all(client).startswith(b"HTTP/1.1 431 ")
+    assert server.get() == 200
+    assert len(server.lines) == before + 1, "the application did not see the request"
 
 
 def test_a_body_that_trickles_is_answered_with_a_problem_and_cut_off(server: Server) -> None:

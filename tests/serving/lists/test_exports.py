@@ -1,16 +1,25 @@
 """CSV, Parquet and Arrow have the same rows as JSON; CSV is safe to open in a spreadsheet."""
 
-import time
+import asyncio
+from contextlib import ExitStack
 from datetime import UTC, date, datetime
 from typing import Any
 
 import httpx
 import pytest
+from starlette.types import Message
 
+from lakehouse.errors import RetryableError
+from serving.auth.visibility import UNRESTRICTED
 from serving.data.lists.csv_cells import csv_chunks, escaped
-from serving.data.lists.definitions import CHECK_INS, KEY_RESULTS, LISTINGS, PROGRESS_DAYS
-from serving.data.lists.exports import MAX_CONCURRENT
+from serving.data.lists.definitions import CHECK_INS, KEY_RESULTS, LISTINGS, PROGRESS_DAYS, TEAMS
+from serving.data.lists.exports import MAX_CONCURRENT, MAX_PER_ACCOUNT, Stream
+from serving.data.lists.formats import Format
 from serving.data.lists.listing import kind_of
+from serving.data.lists.queries import TeamsQuery
+from serving.data.lists.responses import ExportResponse
+from serving.data.lists.service import ListRequest
+from tests.polling import until
 from tests.serving.lists.walks import everything, export, read_arrow, read_csv, read_parquet, walk
 from tests.serving.live_server import Api
 
@@ -89,16 +98,44 @@ def test_an_export_obeys_filters_fields_and_order(api: Api, app_headers: dict[st
     assert [row["value"] for row in rows] == sorted((row["value"] for row in rows), reverse=True)
 
 
+def test_an_account_leaves_an_export_to_others(api: Api) -> None:
+    request = ListRequest(TEAMS, TeamsQuery(), UNRESTRICTED)
+    with ExitStack() as stack:
+        for _ in range(MAX_PER_ACCOUNT):
+            stack.callback(api.services.exports.start(request, Format.CSV, "app").chunks.close)
+        with pytest.raises(RetryableError, match="your account"):
+            api.services.exports.start(request, Format.CSV, "app")
+        api.services.exports.start(request, Format.CSV, "admin").chunks.close()
+    assert api.services.exports.running == 0
+    api.services.exports.start(request, Format.CSV, "app").chunks.close()
+
+
+def test_an_export_that_its_client_reads_too_slowly_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("serving.data.lists.responses.MAX_EXPORT_S", 0.1)
+    ended: list[str] = []
+    resources = ExitStack()
+    resources.callback(ended.append, "snapshot")
+    response = ExportResponse(Stream(resources, b"first", iter([b"next"] * 1_000)))
+
+    async def read_slowly(_message: Message) -> None:
+        await asyncio.sleep(0.05)
+
+    async def stay_connected() -> Message:
+        await asyncio.sleep(60)
+        return {"type": "http.disconnect"}
+
+    asyncio.run(asyncio.wait_for(response({"type": "http", "asgi": {}}, stay_connected, read_slowly), 5))
+    assert ended == ["snapshot"]
+
+
 def test_a_client_that_leaves_frees_its_export(api: Api, app_headers: dict[str, str]) -> None:
     for _ in range(MAX_CONCURRENT + 2):
+        until(lambda: api.services.exports.running < MAX_PER_ACCOUNT, "the one before was noticed")
         with (
             httpx.Client(base_url=api.client.base_url) as client,
             client.stream("GET", PROGRESS_DAYS.path, params={"format": "csv"}, headers=app_headers) as answer,
         ):
             assert answer.status_code == 200, answer.read()
             next(answer.iter_bytes(100))
-        deadline = time.monotonic() + 10.0
-        while api.services.exports.running and time.monotonic() < deadline:
-            time.sleep(0.05)
-        assert api.services.exports.running == 0
+    until(lambda: api.services.exports.running == 0, "all were noticed")
     assert export(api, app_headers, PROGRESS_DAYS, "arrow", key_result="rtl")

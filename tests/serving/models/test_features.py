@@ -1,5 +1,6 @@
 """Named features are validated, each fault is named, and outputs are checked against the model's schema."""
 
+import time
 from typing import Any
 
 import pytest
@@ -52,6 +53,17 @@ def test_an_omitted_optional_feature_is_null_and_a_whole_number_is_a_number() ->
     row = {name: value for name, value in GOOD.items() if name != "confidence"}
     (valid,) = validated_rows([{**row, "days_remaining": 3}], KeyResultFeatures)
     assert (valid["confidence"], valid["days_remaining"]) == (None, 3.0)
+
+
+def test_a_row_with_very_many_unknown_features_is_refused_quickly() -> None:
+    started = time.process_time()
+    found = faults({f"feature_{number}": 1.0 for number in range(100_000)} | {"x" * 900_000: 1.0})
+    assert len(found) == 20
+    assert time.process_time() - started < 0.5
+
+
+def test_a_long_name_is_cut() -> None:
+    assert max(map(len, faults({**GOOD, "x" * 900_000: 1.0}))) == 100
 
 
 def test_the_input_schema_has_exactly_the_features_that_the_model_reads() -> None:

@@ -1,12 +1,13 @@
 """An account changes only what belongs to its organisation and teams; everything else does not exist for it."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from lakehouse.errors import ContractViolation, OkrError
 from serving.auth.roles import RIGHTS, Identity, Role
-from serving.errors import NotAllowed, NotFound, UnknownName
+from serving.errors import NotAllowed, NotFound, NotPersisted, UnknownName, VersionMismatch
 from serving.writes.items import Item
 from serving.writes.operations import BY_EVENT_TYPE, COMMENT, KEY_RESULT, OBJECTIVE, TEAM, USER
 from serving.writes.service import Accepted, WriteRequest
@@ -80,6 +81,11 @@ def refused(ours: str, theirs: str) -> list[tuple[str, Identity, str, dict[str, 
         ("a new team", lead, TEAM, {"organisation_id": f"org-{ours}", "name": "n"}, None, NotAllowed),
         ("a comment in another's name", member, COMMENT,
          {"key_result_id": f"kr-{ours}", "user_id": f"user-{theirs}", "text": "t"}, None, OkrError),
+        ("a reply to another organisation's comment", service, COMMENT,
+         {"key_result_id": f"kr-{ours}", "user_id": user, "text": "t", "reply_to_comment_id": f"co-{theirs}"}, None,
+         UnknownName),
+        ("a reply to no comment", service, COMMENT,
+         {"key_result_id": f"kr-{ours}", "user_id": user, "text": "t", "reply_to_comment_id": "co"}, None, UnknownName),
         ("an objective for another team", member, OBJECTIVE,
          {"team_id": f"team-{theirs}", "cycle_id": f"cycle-{ours}", "title": "t"}, None, UnknownName),
     ]  # fmt: skip
@@ -93,6 +99,79 @@ def test_nothing_of_another_team_or_organisation_is_written(api: Api, ours: str,
         assert not getattr(raised.value, "similar", None) or all(theirs not in each for each in raised.value.similar), (
             name
         )
+
+
+def test_a_comment_of_the_organisation_can_be_replied_to(api: Api, ours: str) -> None:
+    reply = {"key_result_id": f"kr-{ours}", "user_id": f"user-{ours}", "text": "t", "reply_to_comment_id": f"co-{ours}"}
+    assert submit(api, account(ours, Role.SERVICE), COMMENT, reply).events
+
+
+def test_an_entity_that_another_organisation_defines_during_the_request_is_neither_replaced_nor_shown(
+    api: Api, ours: str, theirs: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rights are checked before the lock of the entity is taken, so what is under the lock may be another's."""
+    person = {"name": "n", "email": "secret@example.com"}
+    writes = api.services.writes
+    transaction, insert = writes._store.transaction, api.client.post
+
+    for if_match in ("*", None):
+        user_id = word("user")
+        theirs_first = {**person, "user_id": user_id, "team_id": f"team-{theirs}"}
+
+        def late(data: dict[str, Any] = theirs_first) -> Any:
+            monkeypatch.setattr(writes._store, "transaction", transaction)
+            assert insert("/v1/users", json=data, headers=api.headers()).status_code == 202
+            return transaction()
+
+        monkeypatch.setattr(writes._store, "transaction", late)
+        mine = {**person, "user_id": user_id, "team_id": f"team-{ours}"}
+        with pytest.raises(NotAllowed, match="cannot be used") as raised:
+            submit(api, account(ours, Role.SERVICE), USER, mine, if_match)
+        assert "secret" not in str(raised.value)
+        stored = api.client.get(f"/v1/users/{user_id}/definition", headers=api.headers()).json()
+        assert stored["data"]["team_id"] == f"team-{theirs}"
+
+
+def not_persisted(
+    api: Api, identity: Identity, asked: WriteRequest, item: Item, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Submit a request that is stored, but whose events cannot be written to disk."""
+
+    def full(_self: object, _events: object) -> bool:
+        raise NotPersisted("The spool is full.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(api.services.write_sender), "deliver_all", full)
+        with pytest.raises(NotPersisted):
+            api.services.writes.submit(asked, [item], identity)
+
+
+def test_a_repeat_of_what_was_not_persisted_needs_the_rights_of_now(
+    api: Api, ours: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, item = WriteRequest("test", {}, word()), Item(BY_EVENT_TYPE[KEY_RESULT], word(), key_result(ours), "#")
+    item = replace(item, data={**item.data, "key_result_id": item.entity_id})
+    not_persisted(api, account(ours, Role.SERVICE), asked, item, monkeypatch)
+    with pytest.raises(NotAllowed):
+        api.services.writes.submit(asked, [item], account(ours, Role.MEMBER))
+    again = replace(item, entity_id=(other := word()), data={**item.data, "key_result_id": other})
+    first = api.services.writes.submit(asked, [again], account(ours, Role.SERVICE))
+    assert (first.is_repeat, first.events[0].entity_id) == (True, item.entity_id), "an id that was generated at first"
+    assert api.services.writes.submit(asked, [again], account(ours, Role.SERVICE)) == first
+
+
+def test_a_repeat_of_what_was_not_persisted_does_not_undo_another_version(
+    api: Api, ours: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service, team = account(ours, Role.SERVICE), word("team")
+    data = {"team_id": team, "organisation_id": f"org-{ours}", "name": "1"}
+    first = submit(api, service, TEAM, data).events[0].event_id
+    asked = WriteRequest("test", {}, word())
+    item = Item(BY_EVENT_TYPE[TEAM], team, {**data, "name": "2"}, "#", str(first))
+    not_persisted(api, service, asked, item, monkeypatch)
+    submit(api, service, TEAM, {**data, "name": "3"}, str(first))
+    with pytest.raises(VersionMismatch):
+        api.services.writes.submit(asked, [item], service)
 
 
 def test_a_restricted_account_may_not_name_what_is_not_defined_yet(api: Api, ours: str) -> None:

@@ -709,8 +709,8 @@ class VerificationResponse(Struct, frozen=True, kw_only=True):
     events: int
     newest_id: int
     newest_hash: str
-    sealed_with_other_key: int
-    """Events that were sealed with the key of an earlier OKR_JWT_SECRET."""
+    not_verified: int
+    """Events whose seal was not verified, because only the id of its key is known."""
     problems: list[str]
     """What is wrong, at most 20 items."""
 

@@ -13,6 +13,7 @@ class Directive(Struct, frozen=True, kw_only=True):
     reference: str
     created_at: datetime | None
     created_by: str | None
+    """Null for callers without the right `read-system`."""
 
 
 class ModelName(Struct, frozen=True, kw_only=True):
@@ -91,11 +92,12 @@ class Model(Struct, frozen=True, kw_only=True):
     output: dict[str, Any]
     active: ModelName | None
     detail: str | None
-    """Why the champion is not serving here; null if it is."""
+    """Why the champion is not serving here; null if it is, and for callers without `read-system`."""
     directive: Directive
     experiment: RunningExperiment | None
     versions: list[ModelVersion]
     workers: list[Worker]
+    """Empty for callers without the right `read-system`."""
 
 
 class LoadResponse(Struct, frozen=True, kw_only=True):

@@ -535,8 +535,8 @@ def _write_events(
 ) -> Call[models.BulkAccepted]:
     """Accept up to 500 events of any type that the other endpoints write, all of them or none.
 
-    Later events may name entities that earlier ones define. If any event is invalid, none is accepted, and the
-    response says which ones are invalid and why.
+    In the rate limit, every 10 events count as a request. Later events may name entities that earlier ones
+    define. If any event is invalid, none is accepted, and the response says which ones are invalid and why.
     """
     return Call(
         "POST",

@@ -1,0 +1,79 @@
+"""What a request costs, and who pays: first the account or the address that it seems to come from, then its account.
+
+`RequestGuard` charges each request before its credential is verified, and puts the `Charge` into its scope. Once the
+credential is verified, its account pays as well, however many spellings of the credential and addresses it uses.
+"""
+
+from collections.abc import MutableMapping
+from typing import Any
+
+from serving import metrics
+from serving.auth.roles import Identity
+from serving.errors import RateLimited
+from serving.limits.rate_limiter import Decision, RateLimiter
+from serving.limits.rate_plan import RatePlans
+from serving.limits.response_headers import retry_after_s
+
+CHARGE = "okr.charge"  # the key of the Charge in the scope
+ITEMS_PER_TOKEN = 10  # key results or rows to predict, events to write
+
+
+class Charge:
+    """The tokens that a request has spent. `decision` is the newest one."""
+
+    __slots__ = ("_key", "_limiter", "_plans", "_spent", "decision")
+
+    def __init__(self, limiter: RateLimiter, plans: RatePlans, key: str, plan: str) -> None:
+        """Spend a token of a key, with a plan."""
+        self._limiter = limiter
+        self._plans = plans
+        self._key = key
+        self._spent = 1
+        self.decision: Decision = limiter.take(key, plans.of(plan))
+
+    def of(self, identity: Identity, items: int = 1) -> Decision:
+        """Let an account pay for a request about some items: what such a request costs, less what it has paid."""
+        key, plan = key_and_plan(identity)
+        spent = self._spent if key == self._key else 0
+        cost = cost_of(items)
+        if cost > spent:
+            self.decision = self._limiter.take(key, self._plans.of(plan), cost - spent)
+            if self.decision.is_allowed:
+                self._key, self._spent = key, cost
+        return self.decision
+
+
+def charge(scope: MutableMapping[str, Any], identity: Identity, items: int = 1) -> None:
+    """Let the account of a request pay for it. A probe, which has no charge, costs nothing.
+
+    Raises:
+        RateLimited: the account's plan does not allow the request now.
+    """
+    found: Charge | None = scope.get(CHARGE)
+    if found is not None and not (decision := found.of(identity, items)).is_allowed:
+        metrics.REFUSALS.labels("rate-limit").inc()
+        raise refusal(decision)
+
+
+def refusal(decision: Decision) -> RateLimited:
+    """Return the error of a refused request."""
+    plan, wait_s = decision.plan, retry_after_s(decision)
+    return RateLimited(
+        f"The plan {plan.name!r} allows {plan.requests_per_second:g} requests a second and {plan.burst} at once; of "
+        f"key results, rows and events, every {ITEMS_PER_TOKEN} count as a request. Try again in {wait_s} s; the "
+        "header RateLimit shows what is left.",
+        plan.name,
+        wait_s,
+    )
+
+
+def cost_of(items: int) -> int:
+    """Return the tokens that a request about some items costs."""
+    return 1 if items <= ITEMS_PER_TOKEN else -(-items // ITEMS_PER_TOKEN)
+
+
+def key_and_plan(identity: Identity) -> tuple[str, str]:
+    """Return the bucket and plan of an identity: an API key has its own bucket, all tokens of an account share one."""
+    if identity.credential.startswith("key:"):
+        return identity.credential, identity.plan
+    return f"user:{identity.username}", identity.plan
