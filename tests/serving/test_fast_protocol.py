@@ -192,7 +192,7 @@ class Always:
 
     def read_head(self, headers: Sequence[Header]) -> Head | None:
         found = dict(headers)
-        return Head(b"", "", found.get(b"x-request-id"), None)
+        return Head("", found.get(b"x-request-id"), None)
 
     def answer(self, head: Head, body: bytes) -> tuple[bytes, bytes] | None:
         return b"content-length: %d\r\n\r\n" % len(body), body
