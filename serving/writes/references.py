@@ -14,6 +14,7 @@ from serving.auth.roles import Identity
 from serving.auth.visibility import OF_THE_ORGANISATION, parameters
 from serving.data.similar_ids import similar_ids
 from serving.errors import NotAllowed, NotFound, NotPublished, UnknownName
+from serving.publication_reader import Connection
 from serving.warehouses import Warehouses
 from serving.writes.items import Item
 from serving.writes.operations import (
@@ -28,7 +29,7 @@ from serving.writes.operations import (
     USER,
     Kind,
 )
-from serving.writes.store import Entity, WriteStore
+from serving.writes.store import Entity, WriteStore, newest_versions
 
 ENTITY_TYPES = {
     TEAM: "team", CYCLE: "cycle", ORGANISATION: "organisation", OBJECTIVE: "objective", KEY_RESULT: "key_result",
@@ -48,12 +49,13 @@ class Known:
     store: WriteStore
     definitions: dict[Entity, Mapping[str, Any]] = field(default_factory=dict)
     versions: dict[Entity, UUID] = field(default_factory=dict)
+    connection: Connection | None = None
 
     def fetch(self, entities: Sequence[Entity]) -> None:
         """Look up entities, and those that determine their teams and organisations."""
         wanted = [entity for entity in entities if entity not in self.definitions]
         while wanted:
-            found = self.store.versions(wanted)
+            found = newest_versions(self.connection, wanted) if self.connection else self.store.versions(wanted)
             self.definitions |= {entity: version.data for entity, version in found.items()}
             self.versions |= {entity: version.event_id for entity, version in found.items()}
             parents = (self._parent(entity) for entity in found)
@@ -98,8 +100,12 @@ class References:
         """Return the checks. They read the definitions of all organisations, to find the owner of an id."""
         return cls(WriteStore(warehouses.installation), warehouses)
 
-    def check(self, items: Sequence[Item], identity: Identity, *, allow_unknown: bool) -> dict[Entity, UUID]:
+    def check(
+        self, items: Sequence[Item], identity: Identity, *, allow_unknown: bool, connection: Connection | None = None
+    ) -> dict[Entity, UUID]:
         """Check every event of a request. Return the versions of the defined entities that were checked.
+
+        With a connection, they are read in its transaction, which may hold the locks of the entities.
 
         Raises:
             UnknownName: an event names an unknown entity, and `allow_unknown` is false.
@@ -109,7 +115,7 @@ class References:
         """
         if allow_unknown and identity.organisation_id is not None:
             raise NotAllowed("Only accounts of the whole installation may name entities that are not defined yet.")
-        known = Known(self._store)
+        known = Known(self._store, connection=connection)
         teams = _teams_of(identity, known)
         known.fetch([reference for item in items for _, reference in _references(item)])
         known.fetch([item.entity for item in items if item.is_definition])

@@ -91,8 +91,10 @@ class Writes:
             self._check_new_check_ins(items)
             with self._store.transaction() as connection:
                 current = _locked_versions(connection, items)
-                if _has_changed(items, checked, current):
-                    continue  # somebody else has written an entity since, so the caller may not see it
+                if _has_changed(items, checked, current):  # by somebody whose entity the caller may not see
+                    self._references.check(
+                        items, identity, allow_unknown=write_request.allow_unknown, connection=connection
+                    )
                 events = _events(items, current)
                 _encoded(events, identity.username)  # raises an error before anything is stored
                 written = stored.insert(connection, caller_and_key, write_request.operation, write_request.body, events)
@@ -144,11 +146,9 @@ class Writes:
             replace(item, entity_id=event.entity_id, data=event.data)
             for item, event in zip(items, before.events, strict=True)
         ]
-        checked = self._references.check(again, identity, allow_unknown=write_request.allow_unknown)
         with self._store.transaction() as connection:
             current = _locked_versions(connection, again)
-            if _has_changed(again, checked, current):
-                raise RetryableError("Another request has just written the same. Send this one again.")
+            self._references.check(again, identity, allow_unknown=write_request.allow_unknown, connection=connection)
             own = {event.event_id for event in before.events}
             _events([item for item in again if _version_id(current, item.entity) not in own], current)
         return self._deliver(before, identity.username, is_repeat=True)
