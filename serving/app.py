@@ -11,8 +11,6 @@ from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Lifespan
 
-from serving import error_responses, health_routes, openapi
-from serving.access_log import json_writer, text_writer
 from serving.admin.routes import routers as admin
 from serving.auth.client_address import ProxyHeaders
 from serving.auth.login_queue import LoginQueue
@@ -23,15 +21,19 @@ from serving.check_ins.routes import router as check_ins
 from serving.data.lists.routes import router as lists
 from serving.data.live_routes import router as live
 from serving.data.routes import router as data
-from serving.fast_features import ByFeatures
-from serving.fast_predict import ById, FastPredict
-from serving.fast_protocol import FastApplication
+from serving.fast_path.fast_features import ByFeatures
+from serving.fast_path.fast_predict import ById, FastPredict
+from serving.fast_path.fast_protocol import FastApplication
+from serving.http import error_responses
+from serving.http.access_log import json_writer, text_writer
+from serving.http.request_guard import RequestGuard
 from serving.limits.load_shedding import LoadShedding
 from serving.models.routes import router as models
+from serving.observability import health_routes
+from serving.openapi import document as openapi
 from serving.predictor.routes import router as predictor
-from serving.request_guard import RequestGuard
+from serving.processes.shutdown_signals import on_shutdown_signal
 from serving.services import Services
-from serving.shutdown_signals import on_shutdown_signal
 from serving.web.error_pages import presenter
 from serving.web.password_page import router as password_page
 from serving.web.routes import router as web

@@ -35,7 +35,7 @@ def serve(
     """
     from lakehouse.logs import configure_logging
     from lakehouse.settings import load_settings
-    from serving.metrics_folder import prepare_folder
+    from serving.observability.metrics_folder import prepare_folder
 
     settings = load_settings()
     configure_logging(as_json=settings.log_json)
@@ -43,6 +43,6 @@ def serve(
     settings.require_all("dsn_serving", "dsn_organisation", "redis_url", "kafka_bootstrap")
     prepare_folder(settings.state, int(settings.require("api_port")))
 
-    from serving.supervisor import run  # imports prometheus_client
+    from serving.processes.supervisor import run  # imports prometheus_client
 
     run(settings, workers or settings.api_workers)

@@ -16,8 +16,8 @@ from lakehouse.connection_limits import Limits
 from lakehouse.errors import RetryableError
 from lakehouse.warehouse import Connection as Limited
 from lakehouse.warehouse import ServerUnresponsive, read_sql, session
-from serving.connection_gate import ConnectionGate
 from serving.errors import NotPublished, PublishedByOlderRelease
+from serving.processes.connection_gate import ConnectionGate
 
 T = TypeVar("T")
 Row = dict[str, Any]

@@ -19,20 +19,20 @@ from serving.data.lists.service import Lists
 from serving.data.live_figures import LiveFigures
 from serving.data.live_stream import LiveStream
 from serving.data.service import Data
-from serving.health import Check, Health, State
-from serving.latency import LatencyReporter
+from serving.http.request_metrics import RequestMetrics
 from serving.limits.rate_limits import RateLimits
 from serving.limits.rate_plan import RatePlans
 from serving.limits.token_bucket import SharedBuckets, limited_client
-from serving.metrics_page import MetricsPage
+from serving.observability.health import Check, Health, State
+from serving.observability.latency import LatencyReporter
+from serving.observability.metrics_page import MetricsPage
 from serving.prediction_log import PredictionLog, Shipper
 from serving.predictor.prediction_services import PredictionServices, build_prediction
+from serving.processes.readiness import Readiness
+from serving.processes.single_flight import SingleFlight
 from serving.publication_holds import PublicationHolds
 from serving.publication_reader import Warehouse
-from serving.readiness import Readiness
 from serving.redis_client import redis_client
-from serving.request_metrics import RequestMetrics
-from serving.single_flight import SingleFlight
 from serving.spool_sender import SpoolSender
 from serving.warehouses import Warehouses
 from serving.web.service import Scorecard

@@ -25,8 +25,8 @@ from lakehouse.errors import ContractViolation, OkrError
 from lakehouse.logs import get_logger
 from lakehouse.retry import Backoff
 from lakehouse.settings import Settings
-from serving import metrics
 from serving.errors import NotPersisted
+from serving.observability import metrics
 
 SOURCE = "okr-api"
 PASS_S = 5.0  # time limit of one attempt to send the waiting events

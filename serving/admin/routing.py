@@ -8,7 +8,7 @@ from pydantic import StringConstraints
 from serving.auth.actor import Actor as Operator
 from serving.auth.authorization import ClientDep, RequireToken
 from serving.auth.roles import Identity, Right
-from serving.strict_requests import StrictRoute
+from serving.http.strict_requests import StrictRoute
 
 LARGEST_PAGE = 1_000
 PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}

@@ -7,7 +7,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from serving.auth.client_address import UNKNOWN, network_of
 from serving.auth.passwords import MAX_CONCURRENT
-from serving.error_responses import Problem
+from serving.http.error_responses import Problem
 
 PATHS = frozenset({"/auth/token", "/auth/password", "/login", "/password"})
 MOST_WAITING = 500

@@ -10,8 +10,8 @@ from serving.auth.authorization import ClientDep, logged_in, session_cookie
 from serving.auth.grants import Grant
 from serving.auth.request_bodies import described, form_or_json
 from serving.auth.schemas import Credentials, KeySet, PasswordBody, RefreshBody, TokenResponse
+from serving.http.strict_requests import StrictRoute
 from serving.services import ServicesDep
-from serving.strict_requests import StrictRoute
 
 router = APIRouter(prefix="/auth", tags=["auth"], route_class=StrictRoute)
 keys = APIRouter(tags=["auth"], route_class=StrictRoute)

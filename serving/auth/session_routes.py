@@ -7,8 +7,8 @@ from serving.auth.actor import Actor
 from serving.auth.authorization import Caller, ClientDep, LoggedIn
 from serving.auth.schemas import Me, SessionId, SessionItem, SessionsResponse
 from serving.errors import NotFound
+from serving.http.strict_requests import StrictRoute
 from serving.services import ServicesDep
-from serving.strict_requests import StrictRoute
 
 router = APIRouter(prefix="/auth", tags=["auth"], route_class=StrictRoute)
 

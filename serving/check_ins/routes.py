@@ -9,10 +9,10 @@ from serving.auth.roles import Identity, Right
 from serving.check_ins.schemas import CheckIn, CheckInAccepted, CheckInContent, Correction
 from serving.check_ins.service import Accepted, Content
 from serving.data.lists.documentation import described
-from serving.idempotency import KEY_REUSED, IdempotencyKey
+from serving.http.idempotency import KEY_REUSED, IdempotencyKey
+from serving.http.strict_requests import StrictRoute
 from serving.schemas import Id
 from serving.services import ServicesDep
-from serving.strict_requests import StrictRoute
 
 router = APIRouter(prefix="/v1/check-ins", tags=["check-ins"], route_class=StrictRoute)
 

@@ -21,9 +21,9 @@ from serving.check_ins.idempotency import RequestStore, StoredRequest
 from serving.check_ins.lookups import Lookups
 from serving.check_ins.outcome_effect import Sent
 from serving.errors import Conflict, Difference, NotAllowed, NotFound, NotPersisted, UnknownName
-from serving.idempotency import ATTEMPTS, differences
+from serving.http.idempotency import ATTEMPTS, differences
+from serving.http.request_context import event_attributes
 from serving.publication_reader import Row
-from serving.request_context import event_attributes
 from serving.spool_sender import SpoolSender
 from serving.writes.references import References
 

@@ -12,8 +12,8 @@ from serving.auth.roles import Identity, Right
 from serving.data.lists.documentation import PROBLEM
 from serving.data.lists.examples import LIVE
 from serving.errors import NotAllowed, NotSignedIn
+from serving.http.strict_requests import StrictRoute
 from serving.services import ServicesDep
-from serving.strict_requests import StrictRoute
 
 router = APIRouter(prefix="/v1", tags=["data"], route_class=StrictRoute)
 

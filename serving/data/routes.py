@@ -12,10 +12,10 @@ from serving.data.lists.documentation import described
 from serving.data.lists.list_query import LARGEST_PAGE, PageCursor
 from serving.data.lists.queries import HostMetricsQuery
 from serving.data.schemas import ActivityResponse, KeyResultResponse, PublicationResponse, SystemHealthResponse
+from serving.http.strict_requests import StrictRoute
 from serving.publication_holds import hold_summary
 from serving.schemas import Id, publication_fields
 from serving.services import ServicesDep
-from serving.strict_requests import StrictRoute
 
 router = APIRouter(prefix="/v1", tags=["data"], route_class=StrictRoute)
 

@@ -9,7 +9,7 @@ from ingestion.contract_validation import EncodedEvent
 from lakehouse.background import BackgroundThread
 from lakehouse.errors import OkrError
 from lakehouse.logs import get_logger
-from serving import metrics
+from serving.observability import metrics
 from serving.prediction_log import PredictionLog
 
 MAX_WAITING = 1_000  # requests; any more are dropped and counted

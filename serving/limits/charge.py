@@ -7,12 +7,12 @@ credential is verified, its account pays as well, however many spellings of the 
 from collections.abc import MutableMapping
 from typing import Any
 
-from serving import metrics
 from serving.auth.roles import Identity
 from serving.errors import RateLimited
 from serving.limits.rate_limiter import Decision, RateLimiter
 from serving.limits.rate_plan import RatePlans
 from serving.limits.response_headers import retry_after_s
+from serving.observability import metrics
 
 CHARGE = "okr.charge"  # the key of the Charge in the scope
 ITEMS_PER_TOKEN = 10  # key results or rows to predict, events to write

@@ -11,9 +11,9 @@ from collections import deque
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving import metrics
-from serving.error_responses import Problem
+from serving.http.error_responses import Problem
 from serving.limits.deadlines import Deadlines
+from serving.observability import metrics
 
 SLOTS = 40  # as many as worker threads
 MOST_WAITING = 200

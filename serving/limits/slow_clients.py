@@ -10,9 +10,9 @@ import socket
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from serving import metrics
-from serving.draining import DrainingProtocol
-from serving.error_responses import Problem
+from serving.http.error_responses import Problem
+from serving.observability import metrics
+from serving.processes.draining import DrainingProtocol
 
 RESERVED_FILES = 256  # file descriptors that are not for client connections
 MOST_CONNECTIONS = 5_000

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from lakehouse.errors import RetryableError
 from ml import model_registry
-from serving.connection_gate import ConnectionGate
 from serving.models.runtime import ModelRuntime
 from serving.models.served_model import ServedModel
 from serving.models.serving_state import ServingState
 from serving.models.worker_models import workers_of_model
+from serving.processes.connection_gate import ConnectionGate
 from serving.publication_reader import Row, Warehouse
 
 MAX_READERS = 4  # concurrent queries to the registry, which may not respond

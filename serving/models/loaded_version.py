@@ -8,9 +8,9 @@ from typing import Any
 from lakehouse.settings import Settings
 from ml import model_registry
 from ml.model_registry import EVALUATED, SERVED
-from serving import metrics
 from serving.models.golden_rows import check_golden_rows
 from serving.models.served_model import Scored, ServedModel, Trained
+from serving.observability import metrics
 
 
 @dataclass(frozen=True, eq=False)

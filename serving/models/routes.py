@@ -8,6 +8,7 @@ from serving.auth.actor import Actor
 from serving.auth.authorization import ClientDep, RequireToken
 from serving.auth.roles import Identity, Right
 from serving.experiments.experiment import Experiment
+from serving.http.strict_requests import StrictRoute
 from serving.models.catalog import DEFAULT_MODEL
 from serving.models.features import json_schema
 from serving.models.listing import ListedModel
@@ -24,7 +25,6 @@ from serving.models.schemas import (
 )
 from serving.predictor.schemas import ModelName
 from serving.services import ServicesDep
-from serving.strict_requests import StrictRoute
 
 router = APIRouter(tags=["predictor"], route_class=StrictRoute)
 

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from ml.reference_distribution import PROBABILITY
-from serving import metrics
 from serving.models.loaded_version import LoadedVersion
+from serving.observability import metrics
 from serving.predictor.key_result_answers import CachedForecast, KeyResultCycle
 from serving.publication_reader import Row
 

@@ -18,7 +18,7 @@ import redis
 
 from lakehouse.errors import RetryableError
 from lakehouse.logs import get_logger
-from serving import metrics
+from serving.observability import metrics
 from serving.predictor.key_result_answers import CurrentForecasts
 from serving.publication_reader import Publication
 

@@ -11,9 +11,9 @@ from ingestion.contract_validation import EncodedEvent, encode
 from lakehouse.contracts.prediction import KEY_RESULT, REQUEST, ModelPredictionServed, ModelPredictionShadowed
 from lakehouse.ids import uuid7
 from serving.experiments.arms import Assigned
+from serving.http.request_context import event_attributes
 from serving.models.served_model import Scored
 from serving.predictor.key_result_answers import CachedForecast
-from serving.request_context import event_attributes
 
 SOURCE = "okr-api"
 
@@ -110,7 +110,7 @@ class EventForm:
 def shadowed_event(prediction: Prediction, served: Prediction, attributes: Mapping[str, str]) -> EncodedEvent:
     """Return the event that records the prediction of a shadow arm, made now for a request that `served` answered.
 
-    `attributes` are those of the request (`serving.request_context`).
+    `attributes` are those of the request (`serving.http.request_context`).
 
     Raises:
         ContractViolation: a field is out of bounds.

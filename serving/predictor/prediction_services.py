@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import redis
 
 from lakehouse.settings import Settings
-from serving.current_answers import CurrentAnswers
 from serving.experiments.guardrails import GuardrailWatch
 from serving.experiments.observations import Observations
 from serving.experiments.service import Experiments
 from serving.experiments.shadow import ShadowScorer
+from serving.fast_path.current_answers import CurrentAnswers
 from serving.models.catalog import discover
 from serving.models.listing import ModelListing
 from serving.models.loading import ModelLoading

@@ -1,4 +1,4 @@
-"""The response of POST /predict. The fast path (serving/fast_predict.py) prepares its answers from it."""
+"""The response of POST /predict. The fast path (serving/fast_path/fast_predict.py) prepares its answers from it."""
 
 from typing import Any
 

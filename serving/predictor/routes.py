@@ -6,12 +6,12 @@ from fastapi import APIRouter, Depends, Request
 
 from serving.auth.authorization import RequireToken
 from serving.auth.roles import Identity, Right
+from serving.http.strict_requests import StrictRoute
 from serving.limits.charge import charge
 from serving.predictor.responses import response_of
 from serving.predictor.schemas import PredictBody, PredictResponse
 from serving.schemas import publication_fields
 from serving.services import ServicesDep
-from serving.strict_requests import StrictRoute
 
 router = APIRouter(tags=["predictor"], route_class=StrictRoute)
 NO_PUBLICATION = {"publication_id": None, "data_as_of": None}

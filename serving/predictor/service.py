@@ -13,7 +13,6 @@ from typing import Any
 from ingestion.contract_validation import EncodedEvent
 from lakehouse.errors import ContractViolation
 from lakehouse.logs import get_logger
-from serving import metrics
 from serving.errors import NotApplicable, NotPersisted, NotServing
 from serving.experiments.arms import Assigned, UnitIds, assigned_arm
 from serving.models.catalog import DEFAULT_MODEL
@@ -21,6 +20,7 @@ from serving.models.features import validated_rows
 from serving.models.loaded_version import LoadedVersion, rule_of
 from serving.models.runtime import ModelRuntime
 from serving.models.serving_state import ServingState
+from serving.observability import metrics
 from serving.prediction_log import PredictionLog
 from serving.predictor.feature_scoring import FeatureScorer
 from serving.predictor.forecast_tables import ForecastTables, Snapshot, score_rows

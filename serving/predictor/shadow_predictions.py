@@ -7,12 +7,12 @@ from typing import Any
 from ingestion.contract_validation import EncodedEvent
 from serving.experiments.arms import Assigned, UnitIds, shadow_arms
 from serving.experiments.shadow import ShadowScorer
+from serving.http.request_context import event_attributes
 from serving.models.serving_state import ServingState
 from serving.predictor.feature_scoring import FeatureScorer
 from serving.predictor.forecast_tables import Snapshot
 from serving.predictor.key_result_answers import CachedForecast
 from serving.predictor.prediction import Prediction, of_features, of_key_result, shadowed_event
-from serving.request_context import event_attributes
 
 
 class ShadowPredictions:

@@ -6,7 +6,7 @@ from fastapi import Request
 from fastapi.responses import RedirectResponse
 from starlette.responses import Response
 
-from serving.error_responses import Present, Problem
+from serving.http.error_responses import Present, Problem
 from serving.web.template_renderer import Pages
 
 API_PATHS = (

@@ -8,8 +8,8 @@ from starlette.responses import Response
 from serving.auth.authorization import ClientDep, same_origin
 from serving.auth.schemas import PasswordForm
 from serving.errors import InvalidAccount, NotSignedIn, TooManyAttempts
+from serving.http.strict_requests import StrictRoute
 from serving.services import ServicesDep
-from serving.strict_requests import StrictRoute
 from serving.web.template_renderer import Pages
 
 router = APIRouter(include_in_schema=False, route_class=StrictRoute)

@@ -14,10 +14,10 @@ from serving.auth.schemas import LoginForm
 from serving.auth.visibility import parameters
 from serving.data.filters import KeyResultFilter
 from serving.errors import NotPublished, NotSignedIn, PasswordChangeRequired, TooManyAttempts
+from serving.http.strict_requests import StrictRoute
 from serving.publication_holds import hold_summary
 from serving.schemas import Name
 from serving.services import ServicesDep
-from serving.strict_requests import StrictRoute
 from serving.web.password_page import ONE_TIME, Renderer, password_page
 from serving.web.scorecard import MAX_SHOWN, SHOWN
 from serving.web.static_sites import CATALOG_POLICY, QUALITY_POLICY, site_file

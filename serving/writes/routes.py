@@ -11,11 +11,11 @@ from serving.auth.authorization import RequireToken
 from serving.auth.roles import Identity, Right
 from serving.data.lists.documentation import PROBLEM
 from serving.errors import NotAllowed, NotFound
-from serving.idempotency import IdempotencyKey
+from serving.http.idempotency import IdempotencyKey
+from serving.http.strict_requests import StrictRoute
 from serving.limits.charge import charge
 from serving.schemas import Id
 from serving.services import ServicesDep
-from serving.strict_requests import StrictRoute
 from serving.writes import examples
 from serving.writes.operations import COMMENTS, DEFINITIONS, ENDINGS, Ending, Kind, Writable
 from serving.writes.requests import bulk_items, item_of, model_of, replacement_of

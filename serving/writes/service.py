@@ -20,9 +20,9 @@ from lakehouse.ids import uuid7
 from lakehouse.logs import get_logger
 from serving.auth.roles import Identity
 from serving.errors import AlreadyDefined, Conflict, CurrentVersion, NotFound, NotPersisted, VersionMismatch
-from serving.idempotency import ATTEMPTS, differences
+from serving.http.idempotency import ATTEMPTS, differences
+from serving.http.request_context import event_attributes
 from serving.publication_reader import Connection
-from serving.request_context import event_attributes
 from serving.spool_sender import SpoolSender
 from serving.warehouses import Warehouses
 from serving.writes import store as stored

@@ -14,14 +14,14 @@ import pytest
 import redis
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving.access_log import json_writer
+from serving.http.access_log import json_writer
+from serving.http.request_guard import RequestGuard
+from serving.http.request_metrics import RequestMetrics
 from serving.limits.charge import Charge
 from serving.limits.rate_limiter import RateLimiter
 from serving.limits.rate_plan import RatePlan, RatePlans
 from serving.limits.token_bucket import LocalBuckets, SharedBuckets
 from serving.publication_reader import Warehouse
-from serving.request_guard import RequestGuard
-from serving.request_metrics import RequestMetrics
 
 REQUESTS = 20_000
 ROUNDS = 7

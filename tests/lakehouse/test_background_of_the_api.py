@@ -17,19 +17,19 @@ from serving.auth.credential_watch import CredentialWatch
 from serving.experiments.guardrails import GuardrailWatch
 from serving.experiments.observations import Observations
 from serving.experiments.shadow import ShadowScorer
-from serving.latency import LatencyReporter
+from serving.http.request_metrics import RequestMetrics
 from serving.limits.rate_limits import RateLimits
 from serving.limits.rate_plan import RatePlans
 from serving.limits.token_bucket import SharedBuckets
 from serving.models.catalog import Catalog
 from serving.models.runtime import ModelRuntime
+from serving.observability.latency import LatencyReporter
 from serving.prediction_log import PredictionLog, Shipper
 from serving.prediction_log.log import LogLimits
 from serving.predictor.forecast_cache import ForecastCache
 from serving.predictor.forecast_tables import ForecastTables
+from serving.processes.readiness import Readiness
 from serving.publication_reader import Warehouse
-from serving.readiness import Readiness
-from serving.request_metrics import RequestMetrics
 from serving.spool_sender import SpoolSender
 from serving.workers.worker_registry import WorkerRegistry
 from tests.polling import until

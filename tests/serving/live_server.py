@@ -13,7 +13,7 @@ import uvicorn
 from infra.local.ports import choose
 from lakehouse.settings import Settings
 from serving.app import create_asgi_app
-from serving.fast_protocol import limited
+from serving.fast_path.fast_protocol import limited
 from serving.limits.slow_clients import ConnectionLimits
 from serving.services import Services, build_services
 from tests.background_logs import LOGGING_CONFIG

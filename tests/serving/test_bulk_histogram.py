@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
-from serving.bulk_histogram import BulkHistogram
-from serving.metrics import CountedHistogram
+from serving.observability.bulk_histogram import BulkHistogram
+from serving.observability.metrics import CountedHistogram
 
 BOUNDS = (0.1, 0.5, 1.0)
 

@@ -16,7 +16,7 @@ from lakehouse.contracts.cycle import CycleDefined
 from lakehouse.contracts.key_result import KeyResultDefined
 from lakehouse.contracts.objective import ObjectiveDefined
 from lakehouse.warehouse import connect
-from serving.strict_requests import _reject_duplicates
+from serving.http.strict_requests import _reject_duplicates
 from tests.serving.check_in_requests import accepted, events_of, post, put, read_state, word
 from tests.serving.live_server import Api
 

@@ -13,8 +13,8 @@ import redis
 
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
-from serving import fast_predict
-from serving.fast_predict import EventIds
+from serving.fast_path import fast_predict
+from serving.fast_path.fast_predict import EventIds
 from serving.limits.rate_plan import RatePlan
 from serving.limits.token_bucket import KEY, SharedBuckets, limited_client
 from serving.models.catalog import DEFAULT_MODEL

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from lakehouse.errors import RetryableError
-from serving.connection_gate import ConnectionGate
+from serving.processes.connection_gate import ConnectionGate
 from tests.polling import until
 
 

@@ -10,11 +10,12 @@ import pytest
 from fastapi import APIRouter, FastAPI
 from fastapi.testclient import TestClient
 
-from serving import error_responses, openapi
 from serving.app import describe_api
-from serving.deprecation import deprecated, deprecation_of
 from serving.errors import NotFound
-from serving.strict_requests import StrictRoute
+from serving.http import error_responses
+from serving.http.deprecation import deprecated, deprecation_of
+from serving.http.strict_requests import StrictRoute
+from serving.openapi import document as openapi
 
 CHANGELOG = (Path(__file__).parents[2] / "docs" / "api-changelog.md").read_text(encoding="utf-8")
 NOTICE = deprecated(since=date(2027, 1, 1), sunset=date(2027, 7, 1), instead="/v1/new")

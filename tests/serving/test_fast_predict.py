@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from ingestion.contract_validation import decode
 from ml.golden_rows import ROWS
-from serving import fast_protocol
 from serving.auth.actor import Actor
+from serving.fast_path import fast_protocol
 from serving.limits.rate_plan import RatePlan
 from serving.prediction_log.segment_file import SUFFIX
 from serving.prediction_log.segment_reader import SegmentReader

@@ -14,7 +14,15 @@ from starlette.types import Receive, Scope, Send
 
 from infra.local.ports import choose
 from ml.golden_rows import ROWS
-from serving.fast_protocol import HOLD_S, LARGEST_HEAD_BYTES, MOST_HEADS, FastApplication, Head, Header, limited
+from serving.fast_path.fast_protocol import (
+    HOLD_S,
+    LARGEST_HEAD_BYTES,
+    MOST_HEADS,
+    FastApplication,
+    Head,
+    Header,
+    limited,
+)
 from serving.limits.rate_plan import RatePlan
 from serving.limits.slow_clients import ConnectionLimits
 from tests.background_logs import LOGGING_CONFIG

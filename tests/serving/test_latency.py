@@ -13,9 +13,9 @@ from prometheus_client.utils import floatToGoString
 from ingestion.contract_validation import decode
 from ingestion.spool import Limits, Spool
 from lakehouse.contracts.app_metric import AppMetricSampled
-from serving.latency import LatencyReporter, samples
-from serving.metrics import REGISTRY, REQUEST_BOUNDS_S
-from serving.request_metrics import Durations, RequestMetrics, since
+from serving.http.request_metrics import Durations, RequestMetrics, since
+from serving.observability.latency import LatencyReporter, samples
+from serving.observability.metrics import REGISTRY, REQUEST_BOUNDS_S
 from serving.spool_sender import SpoolSender
 from tests.serving.live_server import Api, serving
 from tests.serving.topic_reader import read_until

@@ -7,11 +7,11 @@ import pytest
 from jsonschema import Draft202012Validator
 from pydantic import TypeAdapter
 
-from serving import openapi
-from serving.error_responses import STATUS_OF
-from serving.openapi_errors import ERRORS
-from serving.openapi_examples import BODIES, RESPONSES
-from serving.openapi_links import LINKS
+from serving.http.error_responses import STATUS_OF
+from serving.openapi import document as openapi
+from serving.openapi.errors import ERRORS
+from serving.openapi.examples import BODIES, RESPONSES
+from serving.openapi.links import LINKS
 from tests.serving.live_server import Api
 
 Described = dict[str, Any]

@@ -10,8 +10,8 @@ from fastapi.testclient import TestClient
 from lakehouse import marts_build, publication
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
-from serving import error_responses
 from serving.errors import NotPublished, PublishedByOlderRelease
+from serving.http import error_responses
 from serving.publication_reader import PublishedReader, Warehouse
 from tests.serving.published_organisation import DATA_AS_OF, RUN, republish
 

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from lakehouse.errors import RetryableError
 from ml.golden_rows import ROWS
-from serving import strict_requests
+from serving.http import strict_requests
 from serving.limits.load_shedding import SLOTS
 from serving.limits.rate_plan import RatePlan, RatePlans
 from tests.background_logs import BackgroundLog

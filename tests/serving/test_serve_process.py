@@ -147,13 +147,13 @@ def test_the_metrics_of_several_processes_are_added_up_and_survive_their_end(tmp
 import os, sys
 from pathlib import Path
 from typing import Any
-from serving.metrics_folder import prepare_folder, FOLDER_VARIABLE
+from serving.observability.metrics_folder import prepare_folder, FOLDER_VARIABLE
 if sys.argv[1] == "first":
     prepare_folder(Path(sys.argv[2]), 1)
 else:
     os.environ[FOLDER_VARIABLE] = str(Path(sys.argv[2], "run", "metrics", "api-1"))
-from serving.metrics import exposition
-from serving.request_metrics import RequestMetrics
+from serving.observability.metrics import exposition
+from serving.http.request_metrics import RequestMetrics
 counted = RequestMetrics()
 for _ in range(10):
     counted.observe("GET", "/x", 200, 0.003)

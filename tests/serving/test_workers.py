@@ -19,7 +19,7 @@ NOT_AT_START = ("mlflow", "polars", "xgboost", "pandas", "sklearn", "pyarrow")
 
 
 def test_a_worker_imports_nothing_heavy_before_its_first_answer() -> None:
-    probe = "import sys, serving.worker, serving.app, serving.services; print(*sys.modules)"
+    probe = "import sys, serving.processes.worker, serving.app, serving.services; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, timeout=120, check=True)
     imported = set(done.stdout.split())
     assert imported.isdisjoint(NOT_AT_START)

@@ -21,7 +21,7 @@ from serving.admin.api_keys.service import page_of_keys
 from serving.admin.managers import Manager, ManagingActor, Username
 from serving.admin.routing import Limit, PageCursor, admin_router, described
 from serving.auth.api_keys import NewApiKey
-from serving.idempotency import IdempotencyKey
+from serving.http.idempotency import IdempotencyKey
 from serving.schemas import Id
 from serving.services import ServicesDep
 

@@ -21,7 +21,7 @@ from serving.admin.dag_runs.schemas import (
 )
 from serving.admin.routing import IsOperator, OperatorDep, admin_router, described
 from serving.dag_runs.service import StartedRun
-from serving.idempotency import IdempotencyKey
+from serving.http.idempotency import IdempotencyKey
 from serving.services import ServicesDep
 
 router = admin_router("DAG runs")

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field, StringConstraints
 from serving.admin.dag_runs.routes import RunId, started_response
 from serving.admin.dag_runs.schemas import EXAMPLE_RUN, EXAMPLE_STARTED, RunRecord, StartedRunResponse
 from serving.admin.routing import IsOperator, OperatorDep, admin_router, described
-from serving.idempotency import IdempotencyKey
+from serving.http.idempotency import IdempotencyKey
 from serving.schemas import Body
 from serving.services import ServicesDep
 

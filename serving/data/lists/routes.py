@@ -9,7 +9,7 @@ from serving.data.lists import definitions as lists
 from serving.data.lists import examples, queries
 from serving.data.lists.documentation import documented
 from serving.data.lists.responses import ReadList, ReadSystemList
-from serving.strict_requests import StrictRoute
+from serving.http.strict_requests import StrictRoute
 
 router = APIRouter(prefix="/v1", tags=["data"], route_class=StrictRoute)
 

@@ -16,12 +16,12 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 
 from infra.local.ports import choose
-from serving.access_log import RequestLine
-from serving.fast_protocol import limited
+from serving.fast_path.fast_protocol import limited
+from serving.http.access_log import RequestLine
+from serving.http.request_guard import RequestGuard
 from serving.limits.rate_limiter import Decision
 from serving.limits.rate_plan import SEEDED
 from serving.limits.slow_clients import ConnectionLimits
-from serving.request_guard import RequestGuard
 from tests.background_logs import LOGGING_CONFIG
 
 LIMITS = ConnectionLimits(headers_s=0.5, headers_bytes=4_000, write_s=0.5, connections=20)

@@ -15,7 +15,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lakehouse.errors import ContractViolation, NotPossible, OkrError, PermanentError, RetryableError
 from lakehouse.logs import get_logger
-from serving.allowed_methods import allowed_methods
 from serving.errors import (
     AlreadyDefined,
     Conflict,
@@ -42,7 +41,8 @@ from serving.errors import (
     VersionMismatch,
     VersionRequired,
 )
-from serving.request_context import current_request_id
+from serving.http.allowed_methods import allowed_methods
+from serving.http.request_context import current_request_id
 
 MEDIA_TYPE = "application/problem+json"
 SHOWN_CHARACTERS = 80  # rejected values are cut to this length, so that they do not fill the log

@@ -12,7 +12,7 @@ from uvicorn.supervisors import Multiprocess
 from lakehouse.errors import RetryableError
 from lakehouse.logs import library_logging
 from lakehouse.settings import Settings
-from serving.fast_protocol import FastProtocol
+from serving.fast_path.fast_protocol import FastProtocol
 from serving.prediction_log.shipper import Shipper
 
 HOST = "127.0.0.1"  # loopback only; behind nginx in production
@@ -28,7 +28,7 @@ def run(settings: Settings, workers: int) -> None:
         RetryableError: a worker could not start; the log says why.
     """
     config = uvicorn.Config(
-        "serving.worker:create",
+        "serving.processes.worker:create",
         factory=True,
         host=HOST,
         port=int(settings.require("api_port")),

@@ -15,9 +15,9 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from starlette.types import Receive, Scope, Send
 
-import serving.entity_path  # noqa: F401 -- registers the convertor of the routes' paths
+import serving.http.entity_path  # noqa: F401 -- registers the convertor of the routes' paths
 from serving.auth.authorization import SAFE_METHODS, check_login
-from serving.deprecation import announcing, deprecation_of
+from serving.http.deprecation import announcing, deprecation_of
 from serving.suggestions import similar_names
 
 ONCE = ("idempotency-key",)

@@ -1,7 +1,7 @@
 """Answer usual POST /predict from memory (`FastProtocol`), in front of the documented route.
 
 Only the usual request is answered here: a caller whose credential was verified recently, within its rate limit, and a
-JSON body with `key_result_ids` whose forecasts are prepared, or one row of `features` (serving/fast_features.py).
+JSON body with `key_result_ids` whose forecasts are prepared, or one row of `features` (fast_features.py).
 Everything else, errors included, goes through RequestGuard to the documented route (serving/predictor/routes.py).
 tests/serving/test_fast_predict.py holds both together.
 """
@@ -14,21 +14,21 @@ from typing import Annotated, NamedTuple, Protocol, TypeVar
 import msgspec
 
 from lakehouse.logs import get_logger
-from serving.access_log import RequestLine, Write
 from serving.auth.roles import Identity, Right
-from serving.bulk_histogram import BulkHistogram
 from serving.errors import NotPersisted
-from serving.event_ids import EventIds
-from serving.fast_features import AskedFeatures
-from serving.fast_protocol import Head, Header
+from serving.fast_path.event_ids import EventIds
+from serving.fast_path.fast_features import AskedFeatures
+from serving.fast_path.fast_protocol import Head, Header
+from serving.fast_path.prepared_answers import END, PreparedAnswer, PreparedAnswers
+from serving.http.access_log import RequestLine, Write
+from serving.http.request_context import IdSource, RequestIds, attributes_of
+from serving.http.request_guard import Observe
+from serving.http.security_headers import add_security_headers
 from serving.limits.rate_limiter import Decision
 from serving.limits.response_headers import rate_limit_fields
+from serving.observability.bulk_histogram import BulkHistogram
 from serving.prediction_log import PredictionLog, attributes_text
 from serving.prediction_log.event_template import id_text
-from serving.prepared_answers import END, PreparedAnswer, PreparedAnswers
-from serving.request_context import IdSource, RequestIds, attributes_of
-from serving.request_guard import Observe
-from serving.security_headers import add_security_headers
 
 T = TypeVar("T")
 

@@ -13,11 +13,11 @@ from starlette.responses import Response
 
 from serving.auth.authorization import RequireSession, RequireTokenOrSession
 from serving.auth.roles import Identity, Right
-from serving.deprecation import describe_deprecation
-from serving.openapi_errors import PROBLEM_SCHEMA, describe_errors
-from serving.openapi_examples import describe_examples
-from serving.openapi_links import describe_links
-from serving.strict_requests import StrictRoute
+from serving.http.deprecation import describe_deprecation
+from serving.http.strict_requests import StrictRoute
+from serving.openapi.errors import PROBLEM_SCHEMA, describe_errors
+from serving.openapi.examples import describe_examples
+from serving.openapi.links import describe_links
 
 router = APIRouter(include_in_schema=False, route_class=StrictRoute)
 

@@ -9,15 +9,15 @@ from urllib.parse import urlsplit
 from msgspec import UNSET
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serving import metrics
-from serving.access_log import RequestLine, Write
-from serving.error_responses import Problem, problem_of
+from serving.http.access_log import RequestLine, Write
+from serving.http.error_responses import Problem, problem_of
+from serving.http.request_body import RequestBody
+from serving.http.request_context import IdSource, RequestIds, bind
+from serving.http.security_headers import add_security_headers
 from serving.limits.charge import CHARGE, Charge, refusal
 from serving.limits.deadlines import Deadlines
 from serving.limits.response_headers import rate_limit_fields
-from serving.request_body import RequestBody
-from serving.request_context import IdSource, RequestIds, bind
-from serving.security_headers import add_security_headers
+from serving.observability import metrics
 
 Observe = Callable[[str, str, int, float], None]  # method, route template, status, seconds
 Admit = Callable[[bytes | None, bytes | None, str], Charge]  # Authorization, Cookie, client address

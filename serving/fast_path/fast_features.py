@@ -10,15 +10,17 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from serving.bulk_histogram import BulkHistogram
-from serving.event_ids import EventIds
 from serving.experiments.arms import Assigned
+from serving.fast_path.event_ids import EventIds
+from serving.fast_path.prepared_answers import END, LIST
+from serving.http.request_context import RequestIds, attributes_of
 from serving.models.catalog import DEFAULT_MODEL
 from serving.models.features import check_output
 from serving.models.loaded_version import LoadedVersion
 from serving.models.runtime import ModelRuntime
 from serving.models.served_model import Scored, ScoreOne
 from serving.models.serving_state import ServingState
+from serving.observability.bulk_histogram import BulkHistogram
 from serving.prediction_log import EventTemplate, PredictionLog, attributes_text, template_of_features
 from serving.prediction_log.event_template import id_text
 from serving.prediction_log.segment_file import MAX_OUTPUT_BYTES
@@ -26,8 +28,6 @@ from serving.predictor.prediction import of_features, served_event
 from serving.predictor.responses import TOP_LEVEL_FIELDS, response_of
 from serving.predictor.routes import NO_PUBLICATION
 from serving.predictor.service import Predicted
-from serving.prepared_answers import END, LIST
-from serving.request_context import RequestIds, attributes_of
 
 
 class FastVersion:

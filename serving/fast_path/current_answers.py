@@ -1,6 +1,7 @@
 """Prepare the answers of POST /predict for each new publication and version of the model."""
 
 from serving.experiments.arms import Assigned, UnitIds, assigned_arm, shadow_arms
+from serving.fast_path.prepared_answers import Answered, PreparedAnswers
 from serving.models.catalog import DEFAULT_MODEL
 from serving.models.loaded_version import LoadedVersion
 from serving.models.runtime import ModelRuntime
@@ -10,7 +11,6 @@ from serving.predictor.key_result_answers import CachedForecast
 from serving.predictor.prediction import of_key_result, served_event
 from serving.predictor.responses import response_of
 from serving.predictor.service import Predicted, forecast_by_arm
-from serving.prepared_answers import Answered, PreparedAnswers
 from serving.publication_reader import Published
 from serving.schemas import publication_fields
 

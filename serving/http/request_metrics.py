@@ -9,8 +9,8 @@ from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from serving import metrics
-from serving.bulk_histogram import BulkHistogram
+from serving.observability import metrics
+from serving.observability.bulk_histogram import BulkHistogram
 
 # Each bound is at most 5 % above the previous one, so a percentile is at most 5 % too high. They cover 0.1 ms to four
 # minutes and include Prometheus' bounds.

@@ -14,9 +14,9 @@ from lakehouse.errors import RetryableError
 from serving.auth.authenticator import bearer_of
 from serving.auth.authorization import session_cookie
 from serving.errors import NotSignedIn
-from serving.health import State
+from serving.http.strict_requests import StrictRoute
+from serving.observability.health import State
 from serving.services import Services, ServicesDep
-from serving.strict_requests import StrictRoute
 
 router = APIRouter(tags=["health"], route_class=StrictRoute)
 

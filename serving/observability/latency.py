@@ -15,7 +15,7 @@ from lakehouse.background import BackgroundThread
 from lakehouse.contracts.app_metric import AppMetricSampled
 from lakehouse.logs import get_logger
 from serving.errors import NotPersisted
-from serving.request_metrics import Durations, Key, RequestMetrics, since
+from serving.http.request_metrics import Durations, Key, RequestMetrics, since
 from serving.spool_sender import SOURCE, SpoolSender
 
 WINDOW_S = 60.0

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from ingestion.contract_validation import EncodedEvent
-from serving.bulk_histogram import Labels
+from serving.observability.bulk_histogram import Labels
 from serving.prediction_log import EventTemplate, template_of
 
 LIST = b'"predictions":['

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
 
-from serving.metrics_folder import FOLDER_VARIABLE
+from serving.observability.metrics_folder import FOLDER_VARIABLE
 
 REGISTRY = CollectorRegistry()
 

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from serving import metrics
+from serving.http.request_metrics import RequestMetrics
+from serving.observability import metrics
 from serving.prediction_log import PredictionLog
-from serving.request_metrics import RequestMetrics
 from serving.spool_sender import SpoolSender
 
 

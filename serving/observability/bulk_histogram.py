@@ -7,7 +7,7 @@ import threading
 from bisect import bisect_left
 from collections.abc import Sequence
 
-from serving.metrics import CountedHistogram
+from serving.observability.metrics import CountedHistogram
 
 Labels = tuple[str, ...]
 

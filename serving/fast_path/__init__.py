@@ -1,0 +1,1 @@
+"""POST /predict from memory, before FastAPI, by the schema of the documented route."""

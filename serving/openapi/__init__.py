@@ -1,0 +1,1 @@
+"""The OpenAPI description: its operations, examples, errors and links."""

@@ -1,0 +1,1 @@
+"""The processes of `okr serve`: supervisor, workers, and how they start, drain and stop."""
