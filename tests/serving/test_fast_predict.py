@@ -237,19 +237,6 @@ def test_every_ten_key_results_cost_a_request(
     assert (refused.status_code, refused.json()["violated-policies"]) == (429, ["service"])
 
 
-@pytest.mark.parametrize("is_fast", [True, False])
-def test_a_repeated_key_result_is_an_error_of_both(
-    fast: Api, headers: dict[str, str], ids: list[str], is_fast: bool
-) -> None:
-    """Each repetition would be recorded as a prediction of its own."""
-    one, other = forecastable(fast, ids)[:2]
-    answer = post(fast, json.dumps({"key_result_ids": [one, other, one]}).encode(), headers, is_fast=is_fast)
-    assert answer.status_code == 422
-    [error] = answer.json()["errors"]
-    assert error["pointer"] == "#/key_result_ids"
-    assert f"{one!r} is repeated" in error["detail"]
-
-
 def test_generated_requests_get_the_same_answer_from_both(fast: Api, headers: dict[str, str], ids: list[str]) -> None:
     known = st.sampled_from(ids)
     wanted = st.lists(st.one_of(known, known, known, st.text(max_size=5)), max_size=5)

@@ -60,6 +60,14 @@ def test_predictions_keep_the_order_of_the_ids_and_report_unknown_ones(api: Api,
     assert body["publication_id"] == 1
 
 
+def test_a_repeated_key_result_is_an_error(api: Api, app_headers: dict[str, str]) -> None:
+    """Each repetition would be recorded as a prediction of its own."""
+    answer = api.client.post("/predict", json={"key_result_ids": ["markup", "rtl", "markup"]}, headers=app_headers)
+    [error] = answer.json()["errors"]
+    assert (answer.status_code, error["pointer"]) == (422, "#/key_result_ids")
+    assert "'markup' is repeated" in error["detail"]
+
+
 def test_a_forecast_is_a_probability_an_interval_and_reasons_by_the_champion(
     api: Api, app_headers: dict[str, str]
 ) -> None:

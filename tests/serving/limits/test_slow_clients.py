@@ -196,19 +196,19 @@ def problem_of(answer: bytes, status: int) -> str:
     return str(problem["type"])
 
 
-@pytest.mark.parametrize(
-    "head",
-    [b"GET / HTTP/1.1\r\nX: %b\r\n" % (b"x" * 4_000), b"GET /?%b HTTP/1.1\r\n" % (b"x" * 4_000),
-     b"POST / HTTP/1.1\r\nContent-Length: 3\r\n" + b"X:\r\n" * 1_000],
-    ids=["long value", "long target", "many headers"],
-)  # fmt: skip
+LARGE = {
+    "value": b"GET / HTTP/1.1\r\nX: %b\r\n" % (b"x" * 4_000), "target": b"GET /?%b HTTP/1.1\r\n" % (b"x" * 4_000),
+    "number": b"POST / HTTP/1.1\r\nContent-Length: 3\r\n" + b"X:\r\n" * 1_000,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("head", LARGE.values(), ids=LARGE)
 def test_large_headers_are_refused_also_if_they_are_complete_at_once(server: Server, head: bytes) -> None:
     before = len(server.lines)
     with server.connection() as client:
         client.sendall(head + b"Host: localhost\r\n\r\nabc")
         assert read_all(client).startswith(b"HTTP/1.1 431 ")
-    assert server.get() == 200
-    assert len(server.lines) == before + 1, "the application did not see the request"
+    assert (server.get(), len(server.lines)) == (200, before + 1), "the application did not see the request"
 
 
 def test_a_body_that_trickles_is_answered_with_a_problem_and_cut_off(server: Server) -> None:
