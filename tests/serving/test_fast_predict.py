@@ -223,8 +223,7 @@ def test_every_ten_key_results_cost_a_request(
     key = fast.services.auth.api_keys.add("app", "costs", ["predict", "record", "define"], Actor("os:test")).text
     own, wanted = {"Authorization": f"Bearer {key}"} | JSON, forecastable(fast, ids)
     sent = [json.dumps({"key_result_ids": wanted[:number]}).encode() for number in (1, 10, 11, 20)]
-    first = post(fast, sent[0], own, is_fast=False)  # now the credential is known
-    answers = [first, *(post(fast, body, own, is_fast=is_fast) for body in sent)]
+    answers = [post(fast, sent[0], own, is_fast=False), *(post(fast, body, own, is_fast=is_fast) for body in sent)]
     assert [left_of(each) for each in answers] == [49, 48, 47, 45, 43]
     assert routes.documented == (1 if is_fast else 5)
     rows = json.dumps({"features": [dict(ROWS[0])] * 31}).encode()
