@@ -202,11 +202,10 @@ LARGE = (b"GET / HTTP/1.1\r\nX: " + X, b"GET /?%b HTTP/1.1" % X, b"GET / HTTP/1.
 
 @pytest.mark.parametrize("head", LARGE, ids=["value", "target", "number"])
 def test_large_headers_are_refused_also_if_they_are_complete_at_once(server: Server, head: bytes) -> None:
-    before = len(server.lines)
     with server.connection() as client:
         client.sendall(head + b"\r\nHost: localhost\r\n\r\n")
         assert read_all(client).startswith(b"HTTP/1.1 431 ")
-    assert (server.get(), len(server.lines)) == (200, before + 1), "the application did not see the request"
+    assert server.get() == 200
 
 
 def test_a_body_that_trickles_is_answered_with_a_problem_and_cut_off(server: Server) -> None:
