@@ -18,7 +18,7 @@ from lakehouse.settings import Settings
 from lakehouse.warehouse import sqlalchemy_url
 
 LIMITS = Limits(statement_s=8, lock_s=8, idle_s=60, grace_s=2)  # requests to the API wait for the registry, too
-# Without this lock, threads that import mlflow concurrently may see a partly initialized module.
+# Without this lock, threads that import MLflow or SQLAlchemy concurrently may see a partly initialized module.
 IMPORT_LOCK = threading.Lock()
 STORE_UNAVAILABLE = "MLflow's store does not respond. Is the stack up (`make status`)?"
 NOT_FOUND_CODES = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}  # no such model, version or alias
@@ -48,9 +48,11 @@ def client(settings: Settings) -> Iterator[Any]:
     with IMPORT_LOCK:
         from mlflow import MlflowClient
         from mlflow.exceptions import MlflowException
+        from mlflow.store.model_registry import sqlalchemy_store  # noqa: F401 -- MlflowClient imports it when created
+        from mlflow.store.tracking import sqlalchemy_store as _  # noqa: F401
         from sqlalchemy.exc import DBAPIError, OperationalError
 
-    store = store_uri(settings)
+        store = store_uri(settings)
     try:
         yield MlflowClient(tracking_uri=store, registry_uri=store)
     except OperationalError as error:
