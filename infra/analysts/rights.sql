@@ -1,6 +1,7 @@
 -- The rights of the group okr_analyst in the warehouse's database. infra/local/postgres_bootstrap.sql runs this file
 -- at each start. The right to read marts is granted by the default privileges of revision 0015 in infra/migrations,
--- and for re-created views by lakehouse/publishing/grants.py.
+-- for re-created views by lakehouse/publishing/grants.py. infra/analysts/logins.py
+-- makes logins members of the group.
 
 GRANT CONNECT ON DATABASE okr TO okr_analyst;
 

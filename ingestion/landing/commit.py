@@ -8,6 +8,9 @@ The steps of the protocol:
    committed since step 1, the commit fails, and this worker is fenced.
 4. After any error, the table is read again. Its transaction versions show whether the commit succeeded. The exception
    does not, because delta-rs can raise an error for a commit that succeeded (#2609).
+
+A message that Kafka delivers again is dropped by its offset. An event that a producer sent twice, with the same event
+id, is landed twice; dbt drops the second row (dbt_project/macros/deduplicate_events.sql).
 """
 
 import time

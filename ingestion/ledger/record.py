@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg.types.json import Jsonb
 
-from ingestion.ledger.counts import Ledger, PartitionLedger, TopicLedger
+from ingestion.ledger.result import Ledger, PartitionLedger, TopicLedger
 from lakehouse.atomic_replace import replace_file
 from lakehouse.logs import get_logger
 from lakehouse.settings import Settings

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from ingestion.ledger.counts import Ledger
 from ingestion.ledger.record import STAGES
+from ingestion.ledger.result import Ledger
 
 HEADER = (
     "topic", "produced", "unlanded", "absent", "pruned", "landed", "rejected", "loaded", "waiting", "distinct",

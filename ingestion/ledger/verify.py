@@ -21,11 +21,11 @@ from functools import partial
 from typing import Any, Self
 
 from ingestion.ledger.broker import Bounds, Broker
-from ingestion.ledger.counts import Ledger, PartitionLedger, TopicLedger
 from ingestion.ledger.landed import LandedPartition, landed_log, read_landed
 from ingestion.ledger.loaded import LoadedPartition, LoadedTopic, read_loaded
 from ingestion.ledger.offsets import Gap
 from ingestion.ledger.pruned import Pruned, pruned_ends
+from ingestion.ledger.result import Ledger, PartitionLedger, TopicLedger
 from lakehouse.contracts import TOPICS
 from lakehouse.errors import RetryableError
 from lakehouse.settings import Settings

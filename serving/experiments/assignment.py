@@ -1,6 +1,26 @@
-"""Map a unit (a key result, team or account) to a number from 0 to 1, which is the same on every worker and host."""
+"""Assign units (key results, teams or accounts) to the arms of an experiment, equally on every worker and host."""
 
 import hashlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from serving.experiments.experiment import Arm
+
+
+def assigned_arm(arms: Sequence["Arm"], salt: str, unit_id: str) -> "Arm | None":
+    """Return the arm of a unit, or None if it is in no arm.
+
+    The arms have consecutive ranges of numbers from 0 to 1, in the order of their definition.
+    """
+    fraction, upper = unit_fraction(salt, unit_id), 0.0
+    for arm in arms:
+        if arm.is_shadow:
+            continue
+        upper += arm.share
+        if fraction < upper:
+            return arm
+    return None
 
 
 def unit_fraction(salt: str, unit_id: str) -> float:

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from lakehouse.contracts.fields import Id
-from serving.experiments.assignment import unit_fraction
+from serving.experiments.assignment import assigned_arm, unit_fraction
 
 Unit = Literal["key_result", "team", "account"]
 State = Literal["draft", "running", "stopped"]
@@ -75,19 +75,10 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     def arm_of(self, unit_id: str | None) -> Arm | None:
         """Return the arm that a unit is assigned to, or None if it is in no arm or its arm was stopped.
 
-        The arms have consecutive ranges of numbers from 0 to 1, in the order of their definition. Stopping an arm does
-        not move units between the others.
+        Stopping an arm does not move units between the others.
         """
-        if unit_id is None:
-            return None
-        at, upper = unit_fraction(self.salt, unit_id), 0.0
-        for arm in self.arms:
-            if arm.is_shadow:
-                continue
-            upper += arm.share
-            if at < upper:
-                return None if arm.name in self.stopped_arms else arm
-        return None
+        arm = None if unit_id is None else assigned_arm(self.arms, self.salt, unit_id)
+        return None if arm is None or arm.name in self.stopped_arms else arm
 
     def shadows_of(self, unit_id: str | None) -> list[Arm]:
         """Return the shadow arms that also predict for a unit. Each has its own, independent assignment."""

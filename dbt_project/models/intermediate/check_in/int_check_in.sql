@@ -20,10 +20,10 @@ placed as (
         coalesce(placement.is_archived, false) as is_archived,
         {{ progress_ratio('latest.value', 'definition.baseline', 'definition.target') }} as progress_ratio
     from latest
-    left join {{ ref('int_key_result_placement_attribution') }} as placement
+    left join {{ ref('int_key_result_cycle_attribution') }} as placement
         on latest.key_result_id = placement.key_result_id
         and latest.checked_in_at >= placement.from_at and latest.checked_in_at < placement.to_at
-    left join {{ ref('int_key_result_placement_attribution') }} as closed
+    left join {{ ref('int_key_result_cycle_attribution') }} as closed
         on latest.key_result_id = closed.key_result_id and latest.check_in_id = closed.late_closing_id
     left join {{ ref('int_key_result_version') }} as definition
         on placement.key_result_id = definition.key_result_id

@@ -6,7 +6,7 @@ with attributed as (
         counted_cycle_id as cycle_id,
         min(from_at) filter (where stay_number = counted_stay_number) as from_at,
         max(to_at) as to_at
-    from {{ ref('int_key_result_placement_attribution') }}
+    from {{ ref('int_key_result_cycle_attribution') }}
     group by key_result_id, counted_cycle_id
 ),
 
@@ -73,7 +73,7 @@ state_in_cycle as (
         placement.archived_reason,
         closing.closed_at is not null and not placement.is_archived as is_closed
     from closing
-    inner join {{ ref('int_key_result_placement_attribution') }} as placement
+    inner join {{ ref('int_key_result_cycle_attribution') }} as placement
         on closing.key_result_id = placement.key_result_id
         and closing.cycle_id is not distinct from placement.counted_cycle_id
         and case

@@ -14,7 +14,7 @@ with placed as (
         {{ utc_date('key_result.final_at') }} as closed_on,
         greatest(placement.from_day, cycle.cycle_start) as from_day,
         least(placement.to_day, cycle.cycle_end, {{ utc_date('data_as_of') }}) as to_day
-    from {{ ref('int_key_result_placement_attribution') }} as placement
+    from {{ ref('int_key_result_cycle_attribution') }} as placement
     inner join {{ ref('int_key_result_version') }} as definition
         on placement.key_result_id = definition.key_result_id and placement.version_number = definition.version_number
     inner join {{ ref('int_cycle') }} as cycle on placement.cycle_id = cycle.cycle_id

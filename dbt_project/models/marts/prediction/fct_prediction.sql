@@ -13,7 +13,7 @@ placed as (
         placement.key_result_id is not null as is_key_result_known,
         coalesce(served.cycle_id, placement.counted_cycle_id) as forecast_cycle_id
     from served
-    left join {{ ref('int_key_result_placement_attribution') }} as placement
+    left join {{ ref('int_key_result_cycle_attribution') }} as placement
         on served.key_result_id = placement.key_result_id
         and coalesce(served.as_of, served.occurred_at) >= placement.from_at
         and coalesce(served.as_of, served.occurred_at) < placement.to_at

@@ -1,4 +1,4 @@
-"""The ledger's counts of produced, landed and loaded events, by partition, by topic and in total."""
+"""The result of `verify`: counts of produced, landed and loaded events, by partition, by topic and in total."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
