@@ -32,7 +32,7 @@ _MAY_BE_FINER = re.compile(rb"\d[.,]\d{7}|\\u")  # a digit may be written as an 
 
 @dataclass(frozen=True, slots=True)
 class EncodedEvent:
-    """An event that is ready to send. Events of one aggregate have the same key, which preserves their order."""
+    """An event that is ready to send. Kafka keeps events with the same key in order."""
 
     topic: str
     key: bytes
@@ -237,7 +237,7 @@ def _identifies(hint: Any) -> bool:
 
 @cache
 def moment_fields(model: type[msgspec.Struct]) -> tuple[str, ...]:
-    """Return the fields of a payload that are times and never null, so that their range must be checked."""
+    """Return the fields of a payload whose type is a time that is never null. Their range is checked."""
     info = msgspec.inspect.type_info(model)
     fields = info.fields if isinstance(info, msgspec.inspect.StructType) else ()
     return tuple(field.name for field in fields if isinstance(field.type, msgspec.inspect.DateTimeType))

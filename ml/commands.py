@@ -112,7 +112,7 @@ def rollback(
 
 @app.command()
 def models() -> None:
-    """List the registered models, newest first."""
+    """List the registered versions of the model, newest first."""
     from lakehouse.settings import load_settings
     from ml import model_registry
 

@@ -172,7 +172,7 @@ def _train(result: DemoResult, airflow: Airflow, progress: Progress) -> None:
 
 
 def _use_api(result: DemoResult, settings: Settings, airflow: Airflow, app: App, progress: Progress) -> None:
-    with progress.step("call the API as user app: log in, GET /models, POST /predict, GET /v1") as step:
+    with progress.step("call the API as user app: log in, GET /models, POST /predict, two GETs under /v1") as step:
         result.models = app.wait_for_champion(CHAMPION_LIMIT_S if result.is_champion_expected else 0)
         candidates = warehouse.rows(
             settings.require("dsn_analyst"), "key_results_to_forecast", {"limit": MAX_FORECASTS}

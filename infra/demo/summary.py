@@ -95,7 +95,7 @@ def _model(console: Console, result: DemoResult) -> None:
         return
     table = _table(
         console,
-        f"{serving['name']} version {serving['version']}, evaluated on the newest closed cycle (held out)",
+        f"{serving['name']} version {serving['version']}, evaluated on the held-out cycle",
         "measure",
         "model",
         "pacing rule",

@@ -1,5 +1,5 @@
 -- Return the weighted mean score (progress clipped to 0-1) of each cycle's key results. A key result without a check-in
--- has the score 0. Archived key results are excluded. A key result that was carried on to the next cycle is still
+-- has the score 0. Archived key results are excluded. A key result that was carried over to the next cycle is still
 -- included in the previous one.
 SELECT
     counted.cycle_id,

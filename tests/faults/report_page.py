@@ -10,10 +10,11 @@ from tests.faults.proof import Line
 HEAD = """# Injected faults and lost events
 
 Written by `make test-chaos`; do not edit. Each row is one test that injects the fault into real processes and a real
-broker, runs `okr lake verify`, and counts. *Sent* is the number of messages that the broker accepted, and *found* the
-number of distinct events in the lake. If events were sent more than once, *found* is smaller than *sent*, although
-nothing is lost. *Reported in* names the issue in which users of another project reported the fault, and *effect there*
-says what it caused in that project.
+broker, runs `okr lake verify`, and counts. *Sent* is the number of messages that the broker accepted, without those
+that the test removed from the broker before they landed (by truncation, compaction or an aborted transaction). *Found*
+is the number of distinct events in the lake; each invalid message counts as one. If events were sent more than once,
+*found* is smaller than *sent*, although nothing is lost. *Reported in* names the issue in which users of another
+project reported the fault, and *effect there* says what it caused in that project.
 
 {total}
 
@@ -31,10 +32,10 @@ def page(lines: Sequence[Line]) -> str:
     sent, lost, duplicated = (
         sum(getattr(row, name) for row in rows.values()) for name in ("sent", "lost", "duplicated")
     )
-    threads = len({row.thread for row in rows.values()} - {""})
+    threads = [row.thread for row in rows.values() if row.thread]
     total = (
-        f"{len(rows)} faults, {threads} of them reported by others: "
-        f"{sent:,} events sent, {lost:,} lost, {duplicated:,} duplicated."
+        f"{len(rows)} tests; {len(threads)} of them inject faults that users of other projects reported in "
+        f"{len(set(threads))} issues. {sent:,} events sent, {lost:,} lost, {duplicated:,} duplicated."
     )
     return HEAD.format(total=total) + "".join(map(_row, rows.values()))
 

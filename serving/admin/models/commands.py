@@ -7,7 +7,7 @@ import typer
 from lakehouse.errors import PermanentError
 from serving.auth.command_context import actor, auth_services
 
-app = typer.Typer(no_args_is_help=True, help="Choose the version of a model that serves.")
+app = typer.Typer(no_args_is_help=True, help="Choose which version of a model serves requests.")
 
 
 @app.command()
