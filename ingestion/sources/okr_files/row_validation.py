@@ -2,8 +2,8 @@
 
 A check-in must be dated within a cycle of its key result (first to last day, UTC). Only a check-in with the note
 "final value" may be dated up to `DAYS_TO_CLOSE` days after the last day, because key results are often closed after
-their cycle has ended. A key result may be carried over to later cycles and then has one row per cycle. The marts and the
-state tables determine which of the cycles a final value closes (ADR 19).
+their cycle has ended. A key result may be carried over to later cycles and then has one row per cycle. The marts and
+the state tables determine which of the cycles a final value closes (ADR 19).
 """
 
 from collections import Counter
