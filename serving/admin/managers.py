@@ -1,4 +1,4 @@
-"""Who manages accounts: the caller with the right to do so, as the service functions need it."""
+"""FastAPI dependencies that return the caller if it has the right to manage accounts."""
 
 from typing import Annotated
 
@@ -14,7 +14,7 @@ Username = Annotated[Id, Path(description="The user name.")]
 
 
 async def managing(manager: Manager, client: ClientDep) -> Actor:
-    """Return who calls, with the identity that limits what it may change."""
+    """Return the caller as an `Actor`, whose identity limits what the caller may change."""
     return Actor(manager.username, client.address, manager)
 
 

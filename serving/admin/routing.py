@@ -18,7 +18,7 @@ ERRORS = {
     404: "There is nothing with this id.",
     409: "The present state does not permit it, so nothing was changed.",
     422: "A parameter or field is unknown or invalid.",
-    501: "This host lacks a login that the operation needs.",
+    501: "This host lacks a setting that the operation needs.",
     503: "A service that the operation needs is unavailable. The request can be repeated.",
 }
 ALWAYS = (401, 403, 422, 503)

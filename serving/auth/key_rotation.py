@@ -24,7 +24,7 @@ class KeyRotation:
         self._audit = audit
 
     def rotate(self, actor: Actor) -> Rotation:
-        """Create a key that signs from a minute from now. While it does not sign yet, a repeat changes nothing.
+        """Create a key that starts signing in a minute. Until then, repeating the call changes nothing.
 
         Raises:
             RetryableError: PostgreSQL is unavailable.

@@ -19,7 +19,7 @@ class FairSlots:
     """Slots for logins, and a queue for each network, which take turns. Use it on one event loop only.
 
     However many logins a network sends, those of another one wait for at most one of them. If too many wait, the
-    newest of the network that has most gives way.
+    newest login of the network that has the most waiting logins is rejected.
     """
 
     def __init__(self, slots: int = MAX_CONCURRENT, most_waiting: int = MOST_WAITING, wait_s: float = WAIT_S) -> None:

@@ -68,7 +68,7 @@ class SigningKeys:
         self.load()
 
     def rotate(self, record: Callable[[Connection, SigningKey], object] | None = None) -> SigningKey:
-        """Create a key that signs from LEARNED_AFTER_S seconds from now, and end the others 30 minutes later.
+        """Create a key that starts signing in LEARNED_AFTER_S seconds, and end the others 30 minutes later.
 
         `record` is called in the same transaction. If the newest key does not sign yet, return it and change nothing.
 

@@ -1,10 +1,12 @@
 """Which objects an identity may see and change: the only place that decides it.
 
-| | viewer, member | lead | admin, service |
-|---|---|---|---|
-| sees teams, cycles, objectives, key results, check-ins of | its organisation | its organisation | its organisation |
-| sees the activity of | its own user | its own user, users of led teams | its organisation |
-| records check-ins and defines objectives of | its user's team | its user's team, led teams | its organisation |
+| | viewer | member | lead | admin, service |
+|---|---|---|---|---|
+| sees objects of | its organisation | its organisation | its organisation | its organisation |
+| sees the activity of | its own user | its own user | its own user, users of led teams | its organisation |
+| changes objects of | - | its user's team | its user's team, led teams | its organisation |
+
+Objects are teams, cycles, objectives, key results and check-ins. `roles` decides what a role may do with them.
 
 An account without an organisation sees every organisation of the installation. An object that an identity may not see
 does not exist for it: every route answers as for an unknown id. Rows that belong to no known organisation (key results

@@ -1,4 +1,4 @@
-"""The code of the operations: a function that returns a `Call` for each, and the classes that have the methods."""
+"""Generate the code of the operations: for each, a function that returns a `Call`, and the classes with the methods."""
 
 from serving.client_generator.annotations import class_name, documentation, response_type
 from serving.client_generator.arguments import Arguments
@@ -18,7 +18,7 @@ from okr_client.methods import (
     listed_async,
 )
 """
-PAGING = {"cursor", "fields", "format"}  # the parameters that the methods of a list set
+PAGING = {"cursor", "fields", "format"}  # a list's methods set these parameters, so callers cannot pass them
 EVENT_STREAM = "text/event-stream"
 
 

@@ -127,7 +127,7 @@ def _print(experiments: "Experiments", experiment: "Experiment") -> None:
     for arm in experiment.arms:
         counted = recent.get(arm.name)
         calls = f"{counted.calls} recent calls, {counted.failed_calls} failed" if counted else "no recent calls"
-        kind = "shadow of" if arm.is_shadow else "share"
+        kind = "shadow, share" if arm.is_shadow else "share"
         line = f"  {arm.name:20} {arm.reference:12} {kind} {arm.share:g}  {calls}"
         stopped = experiment.stopped_arms.get(arm.name)
         typer.echo(f"{line}  stopped: {stopped}" if stopped else line)

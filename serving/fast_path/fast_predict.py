@@ -48,7 +48,7 @@ class Answerer(Protocol[T]):
         ...
 
     def items(self, asked: T) -> int:
-        """Return about how many items the request asks, of which every 10 count as a request."""
+        """Return about how many items the request asks; every 10 count as one request."""
         ...
 
     def answer(self, asked: T, ids: RequestIds) -> bytes | None:

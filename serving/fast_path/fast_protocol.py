@@ -1,4 +1,4 @@
-"""Answer usual requests in the HTTP protocol itself, at the moment in which they are complete.
+"""Answer usual requests in uvicorn's protocol class, as soon as they are complete.
 
 An ASGI application gets a task, a scope and several messages for each request, which takes longer than to look up a
 forecast. Everything else, and each request that is unusual in any way, goes to the application.

@@ -212,7 +212,7 @@ def _too_large_head(scope: Scope, headers: dict[bytes, bytes]) -> Problem | None
         return Problem(431, detail, "credential-too-large")
     query = scope["query_string"]
     if len(query) > MAX_QUERY_BYTES or query.count(b"&") >= MAX_PARAMETERS:
-        detail = f"The query of an address may have at most {MAX_QUERY_BYTES} bytes and {MAX_PARAMETERS} parameters."
+        detail = f"The query string of a URL may have at most {MAX_QUERY_BYTES} bytes and {MAX_PARAMETERS} parameters."
         return Problem(414, detail, "query-too-large")
     return None
 

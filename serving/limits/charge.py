@@ -59,9 +59,9 @@ def refusal(decision: Decision) -> RateLimited:
     """Return the error of a refused request."""
     plan, wait_s = decision.plan, retry_after_s(decision)
     return RateLimited(
-        f"The plan {plan.name!r} allows {plan.requests_per_second:g} requests a second and {plan.burst} at once; of "
-        f"key results, rows and events, every {ITEMS_PER_TOKEN} count as a request. Try again in {wait_s} s; the "
-        "header RateLimit shows what is left.",
+        f"The plan {plan.name!r} allows {plan.requests_per_second:g} requests a second and {plan.burst} at once; every "
+        f"{ITEMS_PER_TOKEN} key results, rows or events count as one request. Try again in {wait_s} s; the header "
+        "RateLimit shows what is left.",
         plan.name,
         wait_s,
     )

@@ -42,7 +42,7 @@ MODEL_SECONDS = CountedHistogram(
     "okr_model_duration_seconds", "Time that a model takes for one batch of rows.",
     ("model",), buckets=MODEL_BOUNDS_S, registry=REGISTRY,
 )  # fmt: skip
-MODEL_ROWS = Counter("okr_model_rows", "Rows that a model has scored.", ("model",), registry=REGISTRY)
+MODEL_ROWS = Counter("okr_model_rows", "Rows for which a model has predicted.", ("model",), registry=REGISTRY)
 # For drift: the distribution of served probabilities. A distribution that moves is the first sign of changed features.
 SERVED_PROBABILITY = CountedHistogram(
     "okr_served_probability", "Probabilities of served forecasts.",

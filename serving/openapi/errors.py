@@ -83,8 +83,8 @@ ERRORS: dict[int, tuple[str, dict[str, Any]]] = {
         "into `current` and send its entity tag as If-Match.", current=_CURRENT)),
     413: ("The body is too large.", _problem(
         413, "body-too-large", "A body may have at most 1048576 bytes; split the content into several requests.")),
-    414: ("The query of the address is too large.", _problem(
-        414, "query-too-large", "The query of an address may have at most 32768 bytes and 1000 parameters.")),
+    414: ("The query string is too large.", _problem(
+        414, "query-too-large", "The query string of a URL may have at most 32768 bytes and 1000 parameters.")),
     415: ("The body has an unsupported media type or encoding.", _problem(
         415, "unknown-encoding", "Content-Encoding is not supported. Send the body uncompressed.")),
     422: ("A parameter or field is unknown or invalid; similar names are suggested.", _problem(

@@ -29,7 +29,7 @@ def predict(body: PredictBody, app: App, services: ServicesDep, request: Request
     Or send named `features`, one row or a list of rows. An unknown or missing feature is an error. With
     `"reasons": false`, such predictions have no reasons and no contributions, and take less time.
 
-    Of key results and rows, every 10 count as a request in the rate limit.
+    In the rate limit, every 10 key results or rows count as one request.
     """
     charge(request.scope, app, len(body.key_result_ids or body.rows))
     if body.key_result_ids is None:

@@ -1,4 +1,4 @@
-"""Requests that the fast path holds back in the HTTP protocol, as bytes on a connection."""
+"""Requests that the fast path holds back in uvicorn's protocol class, as bytes on a connection."""
 
 import json
 import re

@@ -173,7 +173,7 @@ def test_the_commands_create_start_list_and_stop(api: Api, monkeypatch: pytest.M
     api.services.prediction.experiments.create("second", HALVES, created_by="test")
     with pytest.raises(Conflict, match="is running; stop it first"):
         api.services.prediction.experiments.start("second")
-    assert "shadow of 1" in run("list")
+    assert "shadow, share 1" in run("list")
     assert "stopped" in run("stop", "by command", "--because", "enough")
     assert api.services.prediction.experiments.get("by command").stopped_because == "enough"
     with pytest.raises(Conflict, match="create another one"):
