@@ -1,7 +1,7 @@
 """Browser sessions in Redis. The cookie holds a random id; Redis has only its hash.
 
 Every request with a session reads Redis, so a session that was ended ends immediately on every worker. While Redis is
-away, sessions cannot be verified, and pages answer 503.
+unavailable, sessions cannot be verified, and pages answer 503.
 """
 
 import hashlib
