@@ -174,6 +174,7 @@ def test_activity_counts_views_and_check_ins_by_utc_day_including_unknown_users(
     ada = {
         "day": date(2026, 1, 10),
         "team_id": "team",
+        "organisation_id": "org",
         "page_view_count": 3,
         "check_in_count": 1,
         "key_result_count": 1,
@@ -181,6 +182,7 @@ def test_activity_counts_views_and_check_ins_by_utc_day_including_unknown_users(
     stranger = {
         "day": date(2026, 1, 10),
         "team_id": None,
+        "organisation_id": None,
         "page_view_count": 1,
         "check_in_count": 0,
         "key_result_count": 0,

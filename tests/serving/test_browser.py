@@ -64,5 +64,5 @@ def test_a_wrong_password_shows_an_error_in_the_form(page: Page) -> None:
 
 def test_the_api_documentation_opens_and_sends_requests(page: Page) -> None:
     page.goto("/docs")
-    page.locator("#operations-predictor-predict_predict_post").wait_for()
+    page.locator("#operations-predictor-predictor-predict").wait_for()
     assert page.locator(".opblock").count() >= 10

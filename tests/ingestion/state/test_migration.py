@@ -20,6 +20,7 @@ LATER = [
     )
 ]
 BACK_TO_0008 = """
+DROP VIEW api.defined_key_result, api.defined_key_result_cycle;
 DROP VIEW api.logged_definition, api.withheld_event;
 DROP VIEW app.organisations, app.teams, app.cycles, app.objectives, app.key_results;
 DROP VIEW app.team_holders;
