@@ -30,12 +30,13 @@ from tests.redis_admin import admin_of
 from tests.topics import empty_topics
 
 SHARED_FIXTURES = ("e2e", "serving", "dbt_project", "expectations", "ml")  # expensive fixtures, slowest first
+HALVED = "serving"  # its files and its folders are two groups: as one, they would take longer than all other tests
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the slowest groups first, so that no worker is left alone with one at the end."""
     order = {name: number for number, name in enumerate(SHARED_FIXTURES)}
-    items.sort(key=lambda item: order.get(group_of(item.nodeid), len(order)))
+    items.sort(key=lambda item: order.get(group_of(item.nodeid).partition("/")[0], len(order)))
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
@@ -54,7 +55,9 @@ class _ByGroup(LoadScopeScheduling):
 def group_of(nodeid: str) -> str:
     """Return the folder below tests/ if its fixtures are shared, else the file."""
     parts = nodeid.partition("::")[0].split("/")[1:]
-    return parts[0] if parts[0] in SHARED_FIXTURES else "/".join(parts)
+    if parts[0] not in SHARED_FIXTURES:
+        return "/".join(parts)
+    return f"{HALVED}/folders" if parts[0] == HALVED and len(parts) > 2 else parts[0]
 
 
 @pytest.fixture(scope="session", autouse=True)
