@@ -4,8 +4,8 @@ In this order, so that a process may be killed between any two steps:
 
 1. **Prove**: the ledger of the topic balances. Only what has landed and was loaded exactly once is pruned.
 2. **Plan**: count the rows of each partition's range of old offsets in the lake, and record them in `ops.pruned_range`.
-3. **Lake**: one Delta commit removes the files that have only such rows, and records the end of each range as a
-   transaction version. From here on, the ledger and the next runs treat the range as pruned.
+3. **Lake**: one Delta commit removes the files that have only rows of these or earlier ranges, and records the end of
+   each range as a transaction version. From here on, the ledger and the next runs treat the range as pruned.
 4. **raw**: one transaction deletes the rows of the ranges. Their number and the sum of their offsets must be those of
    the plan.
 
@@ -27,9 +27,9 @@ from ingestion.delta.fsync import sync
 from ingestion.delta.log import DeltaLog
 from ingestion.ledger import verify
 from ingestion.ledger.pruned import GROUP, pruned_ends
-from ingestion.loading.pending import loaded_offsets
+from ingestion.loading.pending import Offsets, read_watermarks
 from ingestion.maintenance.compaction import commit, removal
-from lakehouse.errors import InvariantBroken, RetryableError
+from lakehouse.errors import InvariantBroken, PermanentError, RetryableError
 from lakehouse.lake import PARTITION_COLUMN, application_id, open_table
 from lakehouse.logs import get_logger
 from lakehouse.settings import Settings
@@ -65,6 +65,7 @@ def prune(settings: Settings, topic: str, table: "DeltaTable", uri: str, cutoff:
     Raises:
         RetryableError: PostgreSQL, the lake or another maintenance run; what is missing is done by the next run.
         InvariantBroken: `raw` has other rows than the lake; nothing was deleted from it.
+        PermanentError: the events in the lake and in `raw` come from different Kafka logs.
     """
     from polars.exceptions import PolarsError
 
@@ -78,7 +79,7 @@ def prune(settings: Settings, topic: str, table: "DeltaTable", uri: str, cutoff:
 
 def _prune(settings: Settings, topic: str, table: "DeltaTable", uri: str, cutoff: datetime) -> int:
     dsn, log_id = settings.require("dsn_loader"), str(table.metadata().description)
-    watermarks = loaded_offsets(settings, topic)
+    watermarks = _watermarks(dsn, topic, log_id, uri)
     pruned = pruned_ends(settings.lake_uri, topic, watermarks)
     complete(dsn, topic, log_id, pruned)
     recorded = _recorded_ends(dsn, topic, log_id)  # ahead of the lake if that was restored to an earlier version
@@ -92,7 +93,7 @@ def _prune(settings: Settings, topic: str, table: "DeltaTable", uri: str, cutoff
         return 0
     _plan(dsn, topic, log_id, ranges)
     ends = {each.partition: each.end for each in ranges}
-    _commit(table, uri, topic, log_id, ends)
+    _commit(table, uri, topic, log_id, {partition: end for partition, end in (starts | ends).items() if end})
     complete(dsn, topic, log_id, ends)
     return sum(each.rows for each in ranges)
 
@@ -109,6 +110,19 @@ def complete(dsn: str, topic: str, log_id: str, ends: Mapping[int, int]) -> None
             _delete(connection, {"topic": topic, "log_id": log_id, "partition": partition, "end": end})
 
 
+def _watermarks(dsn: str, topic: str, log_id: str, uri: str) -> Offsets:
+    """Return the watermarks of `raw`. They must be offsets of the lake's Kafka log."""
+    with connect(dsn, application="okr-prune") as connection:
+        watermarks = read_watermarks(connection, topic)
+    if watermarks.log_id not in (None, log_id):
+        raise PermanentError(
+            f"raw.{topic} is loaded from the Kafka log {watermarks.log_id} (cluster id/topic id), but the lake table "
+            f"{uri} has events of the log {log_id}, so the offsets that it records as pruned are not those of "
+            f"raw.{topic}. Nothing was pruned. Set OKR_LAKE_URI to the lake from which this warehouse was filled."
+        )
+    return watermarks.offsets
+
+
 def _recorded_ends(dsn: str, topic: str, log_id: str) -> dict[int, int]:
     with connect(dsn, application="okr-prune", autocommit=True) as connection:
         rows = connection.execute(read_sql(PACKAGE, "pruned_ends"), {"topic": topic, "log_id": log_id}).fetchall()
@@ -122,9 +136,14 @@ def _delete(connection: "psycopg.Connection[tuple[object, ...]]", values: Mappin
         return  # already completed; even a deletion of no rows would make the next build compute all marts
     query = sql.SQL(read_sql(PACKAGE, "delete_pruned_rows")).format(sql.Identifier("raw", values["topic"]))
     found = connection.execute(query, values).fetchone()
-    if planned is None or found is None:
-        return  # this database was restored to a state before the plan, or created after it
-    if [int(str(each)) for each in planned] != [int(str(each)) for each in found]:
+    rows, offset_sum = (int(str(each)) for each in found or (0, 0))
+    if planned is None:  # this database was restored to a state before the plan, or created after it
+        place = {name: values[name] for name in ("topic", "partition", "end")}
+        log.warning(
+            "deleting rows from raw without a plan, because the lake records them as pruned", **place, rows=rows
+        )
+        return
+    if [int(str(each)) for each in planned] != [rows, offset_sum]:
         raise InvariantBroken(
             f"Expected {planned} rows and sum of offsets to prune from raw.{values['topic']}, partition "
             f"{values['partition']}, below {values['end']}, but found {found}. Nothing was deleted. Run `okr lake "

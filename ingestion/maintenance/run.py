@@ -18,7 +18,7 @@ from ingestion.maintenance.log_cleanup import clean_up_log
 from ingestion.maintenance.pruning import prune
 from ingestion.maintenance.report import TableMaintenance
 from lakehouse.contracts import TOPICS
-from lakehouse.errors import InvariantBroken, RetryableError
+from lakehouse.errors import OkrError, RetryableError
 from lakehouse.lake import cause, open_table, table_uri
 from lakehouse.logs import get_logger
 from lakehouse.settings import Settings
@@ -43,10 +43,12 @@ def maintain(settings: Settings) -> list[TableMaintenance] | None:
         RetryableError: PostgreSQL is unavailable, or the maintenance of a table failed. Nothing is lost, and the other
             tables were maintained.
         InvariantBroken: rows to prune differ between the lake and raw; none was deleted from raw.
-        PermanentError: a checkpoint is torn (docs/runbooks/lake-repair.md).
+        PermanentError: a checkpoint is torn (docs/runbooks/lake-repair.md), or the events in the lake and in raw come
+            from different Kafka logs, so nothing was pruned.
     """
     lake_uri = settings.require("lake_uri")
-    done, failed = [], []
+    done: list[TableMaintenance] = []
+    failed: list[OkrError] = []
     with _exclusive(settings.require("dsn_loader")) as database_now_s:
         if database_now_s is None:
             log.info("another maintenance run is in progress")
@@ -55,11 +57,12 @@ def maintain(settings: Settings) -> list[TableMaintenance] | None:
         last = report.read_last(lake_uri)
         for topic in TOPICS:
             try:
-                report_of_table = _maintain_table(settings, topic, last.get(topic, {}), is_clock_correct)
-            except (RetryableError, InvariantBroken) as error:
+                report_of_table, error = _maintain_table(settings, topic, last.get(topic, {}), is_clock_correct)
+            except RetryableError as failure:
+                report_of_table, error = None, failure
+            if error is not None:
                 log.warning("maintenance of a table failed", topic=topic, error=str(error))
                 failed.append(error)
-                continue
             done += [report_of_table] if report_of_table else []
         _save_report(lake_uri, done)
     if failed:
@@ -102,33 +105,34 @@ def _is_clock_correct(database_now_s: float) -> bool:
 
 def _maintain_table(
     settings: Settings, topic: str, last: Mapping[str, Any], is_clock_correct: bool
-) -> TableMaintenance | None:
+) -> tuple[TableMaintenance | None, OkrError | None]:
+    """Return the report, if there is a table, and the error if its old rows could not be pruned."""
     from deltalake.exceptions import DeltaError, TableNotFoundError
 
     uri, retention_days = table_uri(settings.lake_uri, topic), settings.lake_retention_days
     try:
         table = open_table(uri)
     except TableNotFoundError:
-        return None  # nothing has landed yet
-    except (DeltaError, OSError) as error:
-        raise _maintenance_error(uri, error) from error
+        return None, None  # nothing has landed yet
+    except (DeltaError, OSError) as failure:
+        raise _maintenance_error(uri, failure) from failure
     started_at_s, started = time.time(), time.monotonic()
     version, (files, size) = table.version(), _files_and_bytes(table)
     may_delete = is_clock_correct and not _is_newest_commit_in_future(table, started_at_s)
     vacuumed_at_s, deleted = last.get("vacuumed_at_s"), 0
     checked_at_s, pruned = last.get("pruning_checked_at_s"), 0
+    error: OkrError | None = None
     try:
         _set_properties(table, retention_days)
         compacted, _ = compact(table, uri)
         if may_delete and started_at_s - (vacuumed_at_s or 0.0) > VACUUM_INTERVAL_SECONDS:
             deleted, vacuumed_at_s = _vacuum(table, retention_days), started_at_s
         clean_up_log(table, uri, may_delete=may_delete)
-        if may_delete and topic == PRUNED_TOPIC and started_at_s - (checked_at_s or 0.0) > PRUNING_INTERVAL_SECONDS:
-            cutoff = datetime.now(UTC) - timedelta(days=settings.system_metrics_retention_days)
-            pruned = prune(settings, topic, table, uri, cutoff)
-            checked_at_s = started_at_s
-    except (DeltaError, OSError) as error:
-        raise _maintenance_error(uri, error) from error
+    except (DeltaError, OSError) as failure:
+        raise _maintenance_error(uri, failure) from failure
+    if may_delete and topic == PRUNED_TOPIC and started_at_s - (checked_at_s or 0.0) > PRUNING_INTERVAL_SECONDS:
+        pruned, error = _prune(settings, topic, table, uri)
+        checked_at_s = checked_at_s if error else started_at_s
     files_after, size_after = _files_and_bytes(table)
     done = TableMaintenance(
         topic=topic, started_at_s=started_at_s, seconds=round(time.monotonic() - started, 3), version_before=version,
@@ -137,7 +141,20 @@ def _maintain_table(
         vacuumed_at_s=vacuumed_at_s, pruned_rows=pruned, pruning_checked_at_s=checked_at_s,
     )  # fmt: skip
     log.info("maintained", **report.as_documents([done])[0])
-    return done
+    return done, error
+
+
+def _prune(settings: Settings, topic: str, table: "DeltaTable", uri: str) -> tuple[int, OkrError | None]:
+    """Return the number of pruned rows, and the error if pruning failed: what was done before it is still reported."""
+    from deltalake.exceptions import DeltaError
+
+    cutoff = datetime.now(UTC) - timedelta(days=settings.system_metrics_retention_days)
+    try:
+        return prune(settings, topic, table, uri, cutoff), None
+    except OkrError as error:
+        return 0, error
+    except (DeltaError, OSError) as error:
+        return 0, _maintenance_error(uri, error)
 
 
 def _maintenance_error(uri: str, error: Exception) -> RetryableError:

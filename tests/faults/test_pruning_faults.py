@@ -5,7 +5,9 @@ After a kill, the ledger balances, and the next run does the rest.
 
 from pathlib import Path
 
+import psycopg
 import pytest
+from structlog.testing import capture_logs
 
 from infra.migrations.migrate import migrate
 from ingestion.delta.log import DeltaLog
@@ -14,6 +16,7 @@ from ingestion.maintenance import pruning
 from lakehouse.errors import InvariantBroken
 from lakehouse.lake import open_table, table_uri
 from lakehouse.settings import Settings
+from lakehouse.warehouse import connect
 from tests.ingestion.crash import run_until_killed
 from tests.ingestion.maintenance.pruned_metrics import (
     LOSS,
@@ -51,6 +54,20 @@ uri = table_uri(settings.lake_uri, {TOPIC!r})
 pruning.SLACK_DAYS = 0
 pruning.prune(settings, {TOPIC!r}, open_table(uri), uri, datetime.fromtimestamp(BORDER, UTC))
 die()
+"""
+
+LEDGER_ROW = """
+INSERT INTO ops.ledger (
+    verified_at, topic, produced, unlanded, pruned, landed, rejected, absent, loaded, waiting, distinct_events,
+    duplicates, passed, problems
+)
+VALUES (now(), 'okr_system_metrics', 10, 0, 3, 7, 0, 0, 7, 0, 7, 0, true, '{}')
+"""
+RANGE = """
+INSERT INTO ops.pruned_range (
+    log_id, topic, kafka_partition, first_offset, next_offset, rows, rejected, valid_offset_sum
+)
+VALUES ('log', 'okr_system_metrics', 0, 0, 5, 5, 0, 10)
 """
 
 
@@ -113,8 +130,12 @@ def test_either_record_is_enough_after_the_other_was_restored_to_an_earlier_stat
     execute(pipeline, "DELETE FROM ops.pruned_range")
     execute(pipeline, "INSERT INTO raw.okr_system_metrics SELECT * FROM raw.kept")
     assert ledger_of(pipeline).problems == []
-    assert prune_before(pipeline, border) == 0
+    with capture_logs() as logged:
+        assert prune_before(pipeline, border) == 0
     assert raw_rows(pipeline) == NEW
+    without_plan = [each for each in logged if "without a plan" in each["event"]]
+    assert sum(each["rows"] for each in without_plan) == 5
+    assert {each["log_level"] for each in without_plan} == {"warning"}
 
 
 def test_rows_of_raw_that_differ_from_the_plan_are_not_deleted(
@@ -133,6 +154,15 @@ def test_rows_of_raw_that_differ_from_the_plan_are_not_deleted(
 
 
 def test_the_migration_can_be_reverted_and_applied_again(fresh_database: Settings) -> None:
+    """The rows of the ledger are kept; the table of ranges is dropped, and has its constraints again afterwards."""
+    execute(fresh_database, LEDGER_ROW)
     downgrade(fresh_database, to="0048")
+    with pytest.raises(psycopg.errors.UndefinedTable):
+        execute(fresh_database, RANGE)
     migrate(fresh_database.require("dsn_owner"))
-    execute(fresh_database, "SELECT pruned_at FROM ops.pruned_range")
+    with connect(fresh_database.require("dsn_loader")) as connection:
+        kept = connection.execute("SELECT topic, landed, pruned FROM ops.ledger").fetchall()
+        assert kept == [(TOPIC, 7, 0)]
+        connection.execute(RANGE)  # by the loader, which needs its grant
+        with pytest.raises(psycopg.errors.UniqueViolation):
+            connection.execute(RANGE)

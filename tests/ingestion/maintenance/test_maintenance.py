@@ -12,9 +12,9 @@ from deltalake import DeltaTable
 from ingestion.batch import Span
 from ingestion.lake_status import as_lines, lake_status
 from ingestion.landing.commit import LandingTable
-from ingestion.maintenance import compaction, maintain
+from ingestion.maintenance import compaction, maintain, run
 from ingestion.maintenance.report import read_last
-from lakehouse.errors import RetryableError
+from lakehouse.errors import PermanentError, RetryableError
 from lakehouse.lake import open_table, table_uri
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect, read_sql
@@ -123,6 +123,26 @@ def test_one_damaged_table_does_not_prevent_maintenance_of_the_others(lake: Sett
     with pytest.raises(RetryableError, match=r"okr_ai_predictions failed .*docs/runbooks/lake-repair"):
         maintain(lake)
     assert len(DeltaTable(uri(lake)).file_uris()) == 1
+
+
+def test_a_table_whose_rows_cannot_be_pruned_is_reported_and_not_vacuumed_again(
+    lake: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "PRUNED_TOPIC", TOPIC)
+    fill(lake, 3)
+    with connect(lake.require("dsn_loader")) as connection:
+        connection.execute(
+            "INSERT INTO raw.load_watermark (topic, kafka_partition, next_offset, log_id) VALUES (%s, 0, 1, 'other')",
+            [TOPIC],
+        )
+    reports = []
+    for _ in range(2):
+        with pytest.raises(PermanentError, match="Nothing was pruned"):
+            maintain(lake)
+        reports.append(read_last(lake.lake_uri)[TOPIC])
+    assert reports[0]["compacted_files"] == 3
+    assert reports[0]["vacuumed_at_s"] == reports[1]["vacuumed_at_s"] == reports[0]["started_at_s"]
+    assert reports[1]["pruning_checked_at_s"] is None  # the next run tries again
 
 
 def test_a_report_that_an_earlier_version_stored_is_still_read(lake: Settings) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from ingestion.landing.consumer import land
 from ingestion.maintenance import pruning
+from lakehouse.errors import PermanentError
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
 from tests.ingestion.maintenance.pruned_metrics import (
@@ -66,3 +67,27 @@ def test_nothing_is_pruned_while_the_ledger_does_not_balance(pipeline: Settings,
     rows = lake_rows(pipeline)
     assert prune_before(pipeline, border) == 0
     assert lake_rows(pipeline) == rows
+
+
+def test_the_lake_of_another_installation_deletes_nothing_of_this_warehouse(pipeline: Settings, border: float) -> None:
+    """The lake has pruned offsets that this warehouse, which was filled from another Kafka log, still has."""
+    execute(pipeline, "CREATE TABLE raw.own AS SELECT * FROM raw.okr_system_metrics ORDER BY logged_at LIMIT 5")
+    prune_before(pipeline, border)
+    execute(pipeline, "INSERT INTO raw.okr_system_metrics SELECT * FROM raw.own")
+    execute(pipeline, f"UPDATE raw.load_watermark SET log_id = 'other/log' WHERE topic = '{TOPIC}'")
+    with pytest.raises(PermanentError, match=r"from the Kafka log other/log .* Nothing was pruned. Set OKR_LAKE_URI"):
+        prune_before(pipeline, border)
+    assert raw_rows(pipeline) == NEW + 5
+
+
+def test_a_file_of_several_partitions_is_removed_in_the_run_that_prunes_the_last_of_them(
+    pipeline: Settings, border: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    due = pruning._due
+    with monkeypatch.context() as first_run:
+        first_run.setattr(pruning, "_due", lambda *arguments: due(*arguments)[:1])
+        first = prune_before(pipeline, border)
+    assert (first > 0, lake_rows(pipeline)) == (True, OLD + NEW + 1)
+    assert prune_before(pipeline, border) == OLD + 1 - first
+    assert lake_rows(pipeline) == NEW
+    assert ledger_of(pipeline).problems == []

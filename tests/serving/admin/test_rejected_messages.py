@@ -1,5 +1,7 @@
 """/admin/rejected-messages: the functions of `okr lake rejected`."""
 
+from pathlib import Path
+
 import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
@@ -58,6 +60,18 @@ def test_the_bytes_of_a_rejected_message_are_returned_as_they_were_sent(operator
     operator.get("/rejected-messages/okr_user_events/0/0", status=404)  # it was accepted
     operator.get("/rejected-messages/okr_ai_predictions/0/0", status=404)
     operator.get("/rejected-messages/other/0/0", status=422)
+
+
+def test_before_anything_has_landed_the_answer_is_501_with_a_hint(
+    operator: OperatorClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The folder of the lake exists, but no table in it."""
+    without_tables = operator.api.settings.model_copy(update={"lake_uri": str(tmp_path)})
+    monkeypatch.setattr(operator.api.services.admin.rejected_messages, "_settings", without_tables)
+    for path in ("", "/okr_user_events/0/1", "/okr_user_events/0/1/value"):
+        problem = operator.get(f"/rejected-messages{path}", status=501)
+        assert problem["type"] == "urn:okr:problem:not-configured"
+        assert "Has landing started (`make status`), and is OKR_LAKE_URI right?" in problem["detail"]
 
 
 def test_a_host_without_the_lake_says_so(operator: OperatorClient) -> None:
