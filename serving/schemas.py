@@ -10,6 +10,7 @@ from lakehouse.contracts.allowed_characters import fault_of_id
 from serving.publication_reader import Published
 
 LONGEST_ID = 128
+LONGEST_CURSOR = 5_000
 
 
 def storable(text: str) -> str:
@@ -45,6 +46,7 @@ Id = Annotated[
 ]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=2000), AfterValidator(storable)]
 Text = Annotated[str, AfterValidator(storable)]
+Cursor = Annotated[str, StringConstraints(max_length=LONGEST_CURSOR)]
 Ratio = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False, strict=True)]
 
 

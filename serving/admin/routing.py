@@ -3,12 +3,12 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import StringConstraints
 
 from serving.auth.actor import Actor as Operator
 from serving.auth.authorization import ClientDep, RequireToken
 from serving.auth.roles import Identity, Right
 from serving.http.strict_requests import StrictRoute
+from serving.schemas import Cursor
 
 LARGEST_PAGE = 1_000
 PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
@@ -25,9 +25,7 @@ ALWAYS = (401, 403, 422, 503)
 
 IsOperator = RequireToken(Right.ADMINISTER)
 Limit = Annotated[int, Query(ge=1, le=LARGEST_PAGE, description="Maximum number of rows in the response.")]
-PageCursor = Annotated[
-    Annotated[str, StringConstraints(max_length=5_000)] | None, Query(description="`next_cursor` of the previous page.")
-]
+PageCursor = Annotated[Cursor | None, Query(description="`next_cursor` of the previous page.")]
 
 
 def admin_router(tag: str) -> APIRouter:

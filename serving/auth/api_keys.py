@@ -94,31 +94,29 @@ class ApiKeys:
             NotFound: there is no such account, or the actor may not see it.
             NotAllowed: the account has rights that the actor lacks.
             Conflict: a request of the actor with this idempotency key has already created a key.
-            NotPossible: the account has too many valid keys.
+            NotPossible: the account has MAX_VALID_KEYS valid keys.
         """
         _check(name, scopes, expires_at)
         values: Row = {"username": username, "name": name, "scopes": sorted(set(scopes)), "expires_at": expires_at}
         values["idempotency_key"] = idempotency_key
         with self._warehouse.connection() as connection:
-            rows = Reader(connection).rows(PACKAGE, "account", {"username": username})
+            reader = Reader(connection)
+            rows = reader.rows(PACKAGE, "account_to_change", {"username": username})
             check_changes(actor, username, account_of(rows[0]) if rows else None)
-            known = [
-                _key_of(row)
-                for row in Reader(connection).rows(PACKAGE, "api_keys", {**values, "organisation_id": None})
-            ]
-            if sum(each.is_valid() for each in known) >= MAX_VALID_KEYS:
-                raise NotPossible(
-                    f"The account {username!r} has {MAX_VALID_KEYS} valid API keys. Revoke one of them first."
-                )
+            _check_first(reader, values, actor)
+            if (valid := _valid_keys(reader, username)) >= MAX_VALID_KEYS:
+                raise NotPossible(f"The account {username!r} has {valid} valid API keys. Revoke one of them first.")
             return self._insert(connection, values, actor, "api_key.created")
 
     def rotate(self, prefix: str, actor: Actor, overlap: timedelta = OVERLAP) -> NewApiKey:
         """Create a key with the name, scopes and life of another one, which stays valid for `overlap`.
 
+        During overlaps, an account may have one valid key more than MAX_VALID_KEYS.
+
         Raises:
             NotFound: there is no such key, or the actor may not see it.
             NotAllowed: its account has rights that the actor lacks.
-            NotPossible: the key is revoked, expired or already replaced.
+            NotPossible: the key is revoked, expired or already replaced, or the account has too many valid keys.
         """
         with self._warehouse.connection() as connection:
             reader = Reader(connection)
@@ -128,6 +126,12 @@ class ApiKeys:
                 state = f"replaced by {known['replaced_by']}" if known["replaced_by"] else "revoked or expired"
                 raise NotPossible(f"The API key {prefix} cannot be rotated: it is already {state}.")
             before = rows[0]
+            reader.rows(PACKAGE, "account_to_change", {"username": before["username"]})  # locks it
+            if overlap and (valid := _valid_keys(reader, before["username"])) > MAX_VALID_KEYS:
+                raise NotPossible(
+                    f"The account {before['username']!r} has {valid} valid API keys, including those already replaced. "
+                    "Revoke one of them first, or rotate this key without an overlap."
+                )
             values = {name: before[name] for name in ("username", "name", "scopes", "expires_at")}
             values["idempotency_key"] = None
             new = self._insert(connection, values, actor, "api_key.rotated", {"replaces": prefix})
@@ -188,13 +192,8 @@ class ApiKeys:
         values = {**values, "prefix": prefix, "secret_hash": _hash(secret), "created_by": actor.name}
         rows = Reader(connection).rows(PACKAGE, "insert_api_key", values)
         if not rows:
-            [created] = Reader(connection).rows(PACKAGE, "api_key_of_request", values)
-            raise Conflict(
-                f"A request with this Idempotency-Key has already created the API key {created['prefix']}. Only its "
-                "response contained the secret. If it was lost, revoke the key, and create another one with a new "
-                "Idempotency-Key.",
-                [],
-            )
+            _check_first(Reader(connection), values, actor)  # a request about another account came first
+            raise RuntimeError("The API key was not stored, although no other one has its Idempotency-Key.")
         row = rows[0]
         facts = {"username": row["username"], "scopes": row["scopes"], **(details or {})}
         self._audit.record_in(connection, Event(action, actor.name, prefix, address=actor.address, details=facts))
@@ -209,6 +208,23 @@ def _changeable(reader: Reader, prefix: str, actor: Actor) -> Row:
         raise NotFound(f"There is no API key {prefix!r}.")
     check_changes(actor, account.username, account)
     return rows[0]
+
+
+def _check_first(reader: Reader, values: Row, actor: Actor) -> None:
+    """Check that no request of the actor with this idempotency key has created a key."""
+    for created in reader.rows(PACKAGE, "api_key_of_request", {**values, "created_by": actor.name}):
+        raise Conflict(
+            f"A request with this Idempotency-Key has already created the API key {created['prefix']}. Only its "
+            "response contained the secret. If it was lost, revoke the key, and create another one with a new "
+            "Idempotency-Key.",
+            [],
+        )
+
+
+def _valid_keys(reader: Reader, username: str) -> int:
+    """Return how many valid keys an account has. Its row must be locked, so that the number stays true."""
+    rows = reader.rows(PACKAGE, "api_keys", {"username": username, "organisation_id": None})
+    return sum(_key_of(row).is_valid() for row in rows)
 
 
 def _check(name: str, scopes: Sequence[str], expires_at: datetime | None) -> None:

@@ -87,7 +87,7 @@ def network_of(address: str) -> str:
     """Return what one subscriber has: an IPv4 address, or the /64 network of an IPv6 address."""
     parsed = _parsed(address)
     if not isinstance(parsed, IPv6Address):
-        return address
+        return address if parsed is None else str(parsed)
     return str(IPv6Network((int(parsed) >> IPV6_SUBSCRIBER << IPV6_SUBSCRIBER, IPV6_SUBSCRIBER)))
 
 

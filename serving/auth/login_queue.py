@@ -19,7 +19,7 @@ class FairSlots:
     """Slots for logins, and a queue for each network, which take turns. Use it on one event loop only.
 
     However many logins a network sends, those of another one wait for at most one of them. If too many wait, the
-    newest login of the network that has the most waiting logins is rejected.
+    newest login of the network that has the most waiting logins, the new one included, is rejected.
     """
 
     def __init__(self, slots: int = MAX_CONCURRENT, most_waiting: int = MOST_WAITING, wait_s: float = WAIT_S) -> None:
@@ -63,10 +63,10 @@ class FairSlots:
         self._free += 1
 
     def _make_room(self, network: str) -> bool:
-        largest = max(self._waiting, key=lambda each: len(self._waiting[each]))
-        if len(self._waiting[largest]) <= len(self._waiting.get(network, ())):
+        largest = max(self._waiting.values(), key=len)
+        if len(largest) <= len(self._waiting.get(network, ())) + 1:
             return False
-        turn = self._waiting[largest].pop()
+        turn = largest.pop()
         if not turn.done():
             turn.set_result(False)
         return True

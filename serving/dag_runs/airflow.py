@@ -14,11 +14,13 @@ from lakehouse.http_client import http_client
 from lakehouse.settings import Settings
 from serving.admin.operator_settings import operator_setting
 from serving.errors import NotApplicable, NotConfigured, NotFound
+from serving.processes.connection_gate import ConnectionGate
 
 if TYPE_CHECKING:
     import httpx
 
 CONNECT_S, ANSWER_S = 2.0, 10.0  # a request takes at most twice their sum: it may have to log in first
+WAIT_S = 5.0  # for the login of another thread
 SETTINGS = ("airflow_url", "airflow_serving_user", "airflow_serving_password")
 CONFLICT = 409
 AWAY = (
@@ -32,11 +34,16 @@ class AlreadyExists(Exception):
 
 
 class Airflow:
-    """Sends requests to Airflow, and logs in when necessary. Thread-safe."""
+    """Sends requests to Airflow, and logs in when necessary. Thread-safe.
+
+    After a request that Airflow does not answer, the next one logs in again. Logins pass a gate, so that the requests
+    that find Airflow frozen do not each occupy a thread until their time limit.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._logging_in = threading.Lock()
+        self._creating = threading.Lock()
+        self._logging_in = ConnectionGate("Airflow", 1, WAIT_S)
         self._http: httpx.Client | None = None
         self._token = ""
 
@@ -69,6 +76,7 @@ class Airflow:
         import httpx
 
         url = "/api/v2/" + "/".join(quote(part, safe="~") for part in path)
+        token = ""
         try:
             http = self._client()
             token = self._token or self._log_in(http, "")
@@ -78,6 +86,8 @@ class Airflow:
                 answer = http.request(method, url, headers={"Authorization": f"Bearer {token}"}, **parts)
             return self._body(answer)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
+            if isinstance(error, httpx.TransportError) and token == self._token:
+                self._token = ""
             raise RetryableError(AWAY.format(error=type(error).__name__)) from error
         except (ValueError, LookupError, TypeError) as error:  # not JSON, or without the documented fields
             raise RetryableError(
@@ -86,20 +96,29 @@ class Airflow:
             ) from error
 
     def _client(self) -> "httpx.Client":
-        if self._http is None:
-            import httpx
+        with self._creating:
+            if self._http is None:
+                import httpx
 
-            url, *_ = self._login_settings()
-            self._http = http_client(url.rstrip("/"), timeout_s=ANSWER_S)
-            self._http.timeout = httpx.Timeout(ANSWER_S, connect=CONNECT_S)
-        return self._http
+                url, *_ = self._login_settings()
+                http = http_client(url.rstrip("/"), timeout_s=ANSWER_S)
+                http.timeout = httpx.Timeout(ANSWER_S, connect=CONNECT_S)
+                self._http = http
+            return self._http
 
     def _log_in(self, http: "httpx.Client", rejected: str) -> str:
-        """Return a token other than the rejected one. Only one thread logs in at a time."""
-        with self._logging_in:
+        """Return a token other than the rejected one. Only one thread logs in at a time, and all share its failure."""
+        import httpx
+
+        with self._logging_in.passing():
             if self._token in {"", rejected}:
                 _, user, password = self._login_settings()
-                answer = http.post("/auth/token", json={"username": user, "password": password})
+                try:
+                    answer = http.post("/auth/token", json={"username": user, "password": password})
+                except httpx.TransportError:
+                    self._logging_in.report_failure()
+                    raise
+                self._logging_in.report_success()
                 if answer.status_code in {400, 401, 403, 422}:
                     raise NotConfigured(
                         f"Airflow rejects the login {user!r} of this host. Check OKR_AIRFLOW_SERVING_PASSWORD, which "

@@ -124,25 +124,23 @@ class DagRuns:
             NotPossible: the DAG is paused, so that the run would not start.
             Conflict: the key was used before with other parameters.
         """
+        run_id = RUN_PREFIX + (_digest(by, dag_id, idempotency_key) if idempotency_key else uuid.uuid4().hex)
+        if idempotency_key and (first := self._started(dag_id, run_id, conf)):
+            return first
         described = self._described(dag_id)
         params = described.get("params") or {}
         if unknown := sorted(conf.keys() - params.keys()):
             known = f"its parameters are {', '.join(sorted(params))}" if params else "it has none"
             raise NotApplicable(f"{dag_id} has no parameter {', '.join(map(repr, unknown))}: {known}.")
-        run_id = RUN_PREFIX + (_digest(by, dag_id, idempotency_key) if idempotency_key else uuid.uuid4().hex)
         if described["is_paused"]:
             raise NotPossible(f"{dag_id} is paused, so a run would wait. Unpause it in Airflow first.")
         try:
             body = {"dag_run_id": run_id, "logical_date": None, "conf": dict(conf)}
             return StartedRun(_run_of(self._airflow.post("dags", dag_id, "dagRuns", body=body)), is_new=True)
         except AlreadyExists:
-            first = self._run(dag_id, run_id)
-            if dict(first.conf) != dict(conf):
-                raise Conflict(
-                    f"The Idempotency-Key was used before for the run {run_id} of {dag_id} with other parameters.",
-                    [Difference("conf", dict(first.conf), dict(conf))],
-                ) from None
-            return StartedRun(first, is_new=False)
+            if first := self._started(dag_id, run_id, conf):  # by the same request, sent at the same time
+                return first
+            raise NotFound(f"{dag_id} has no run {run_id!r}.") from None
 
     def result(self, dag_id: str, run_id: str, task_id: str, key: str) -> Any:
         """Return what a task has reported under a key ("return_value" is its return value), or None."""
@@ -158,6 +156,19 @@ class DagRuns:
         except NotFound:
             known = [each["dag_id"] for each in self._airflow.get("dags", limit=MOST_DAGS)["dags"]]
             raise NotFound(f"There is no DAG {dag_id!r}.", similar_names(dag_id, known)) from None
+
+    def _started(self, dag_id: str, run_id: str, conf: Conf) -> StartedRun | None:
+        """Return the run that an earlier request with the same idempotency key started, or None."""
+        try:
+            first = _run_of(self._airflow.get("dags", dag_id, "dagRuns", run_id))
+        except NotFound:
+            return None
+        if dict(first.conf) != dict(conf):
+            raise Conflict(
+                f"The Idempotency-Key was used before for the run {run_id} of {dag_id} with other parameters.",
+                [Difference("conf", dict(first.conf), dict(conf))],
+            )
+        return StartedRun(first, is_new=False)
 
     def _run(self, dag_id: str, run_id: str) -> Run:
         try:

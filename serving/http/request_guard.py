@@ -10,6 +10,7 @@ from msgspec import UNSET
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.http.access_log import RequestLine, Write
+from serving.http.body_budget import BodyBudget, BodyShare
 from serving.http.error_responses import Problem, problem_of
 from serving.http.request_body import RequestBody
 from serving.http.request_context import IdSource, RequestIds, bind
@@ -23,7 +24,6 @@ Observe = Callable[[str, str, int, float], None]  # method, route template, stat
 Admit = Callable[[bytes | None, bytes | None, str], Charge]  # Authorization, Cookie, client address
 
 LARGEST_BODY_BYTES = 1_048_576
-BODIES_BYTES = 67_108_864  # of all requests in this worker
 BODY_LIMIT_S = 10.0
 MAX_AUTHORIZATION_BYTES = 16_384  # a token of an account with many teams is long; the header is a key of caches
 MAX_COOKIE_BYTES = 16_384
@@ -31,6 +31,7 @@ MAX_QUERY_BYTES = 32_768
 MAX_PARAMETERS = 1_000  # each unknown one is an error that takes time to describe
 PROBES = frozenset({"/livez", "/readyz"})  # they name a host by its address, and must not be refused
 UNLIMITED = PROBES | {"/metrics"}
+UNCHARGED = "unlimited requests"  # whose bodies share the budget of one address
 IDS = "okr.request_ids"  # the key of the RequestIds in the scope
 _READ = frozenset(
     {b"host", b"content-length", b"transfer-encoding", b"content-encoding", b"authorization", b"cookie",
@@ -49,7 +50,7 @@ class RequestGuard:
 
     def __init__(  # noqa: PLR0913 -- what it guards with
         self, app: ASGIApp, *, api_url: str, admit: Admit, observe: Observe, log: Write,
-        body_limit_s: float = BODY_LIMIT_S, bodies_bytes: int = BODIES_BYTES,
+        body_limit_s: float = BODY_LIMIT_S, bodies: BodyBudget | None = None,
     ) -> None:  # fmt: skip
         self._app = app
         self._admit = admit
@@ -58,7 +59,7 @@ class RequestGuard:
         names = ("127.0.0.1", "localhost", "[::1]", urlsplit(api_url).hostname)
         self.hosts = frozenset(name.encode() for name in names if name)
         self._ids = IdSource()
-        self._free_bytes = bodies_bytes
+        self._bodies = bodies or BodyBudget()
         self._slow_bodies: Deadlines[asyncio.Task[None]] = Deadlines(body_limit_s, lambda task: task.cancel())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -99,8 +100,9 @@ class RequestGuard:
 
     async def _answer_with_body(self, scope: Scope, receive: Receive, answer: "_Answer") -> None:
         body = RequestBody(receive)
+        share = self._bodies.share(UNCHARGED if answer.charge is None else answer.charge.address)
         try:
-            problem = await self._read(body)
+            problem = await self._read(body, share)
             if body.is_abandoned:
                 answer.status = _CLOSED_BY_CLIENT
             elif problem is not None:
@@ -108,7 +110,7 @@ class RequestGuard:
             else:
                 await self._run(scope, body, answer)
         finally:
-            self._free_bytes += body.size
+            share.give_back()
 
     async def _run(self, scope: Scope, receive: Receive, answer: "_Answer") -> None:
         # HEAD is handled as GET, and the body is omitted.
@@ -140,7 +142,7 @@ class RequestGuard:
             return Problem(415, detail, "unknown-encoding")
         return None
 
-    async def _read(self, body: RequestBody) -> Problem | None:
+    async def _read(self, body: RequestBody, share: BodyShare) -> Problem | None:
         """Read the body. Return a problem if it is too large or too slow, or if there are too many bodies."""
         task = asyncio.current_task()
         if task is None:
@@ -148,10 +150,9 @@ class RequestGuard:
         self._slow_bodies.add(task)
         try:
             while await body.read_part():
-                self._free_bytes -= body.newest_size
                 if body.size > LARGEST_BODY_BYTES:
                     return _too_large()
-                if self._free_bytes < 0:
+                if not share.take(body.newest_size):
                     return _too_many_bodies()
         except asyncio.CancelledError:
             if self._slow_bodies.remove(task):  # cancelled for another reason, such as the end of the server
@@ -228,7 +229,10 @@ def _too_large() -> Problem:
 
 
 def _too_many_bodies() -> Problem:
-    detail = "The bodies of all requests in progress are too large together. Try again after the time in Retry-After."
+    detail = (
+        "The bodies of the requests in progress are too large together: of all of them, or of those whose credential "
+        "this worker has not verified yet. Try again after the time in Retry-After."
+    )
     return Problem(503, detail, "overloaded", {"Retry-After": "2", "Connection": "close"})
 
 

@@ -15,6 +15,7 @@ from serving.limits.response_headers import retry_after_s
 from serving.observability import metrics
 
 CHARGE = "okr.charge"  # the key of the Charge in the scope
+ADDRESS = "address:"  # the start of the key of an address
 ITEMS_PER_TOKEN = 10  # key results or rows to predict, events to write
 
 
@@ -30,6 +31,11 @@ class Charge:
         self._key = key
         self._spent = 1
         self.decision: Decision = limiter.take(key, plans.of(plan))
+
+    @property
+    def address(self) -> str | None:
+        """The key of the address that pays, or None if an account pays."""
+        return self._key if self._key.startswith(ADDRESS) else None
 
     def of(self, identity: Identity, items: int = 1) -> Decision:
         """Let an account pay for a request about some items: what such a request costs, less what it has paid."""

@@ -1,6 +1,5 @@
 """Limit each caller: an account or API key by its plan, every other request by the address that it comes from."""
 
-import ipaddress
 import threading
 import time
 from collections.abc import Callable
@@ -9,8 +8,9 @@ from pathlib import Path
 from lakehouse.background import BackgroundThread
 from lakehouse.errors import OkrError
 from lakehouse.logs import get_logger
+from serving.auth.client_address import network_of
 from serving.auth.roles import Identity
-from serving.limits.charge import Charge, cost_of, key_and_plan
+from serving.limits.charge import ADDRESS, Charge, cost_of, key_and_plan
 from serving.limits.rate_limiter import Decision, RateLimiter
 from serving.limits.rate_plan import ANONYMOUS, RatePlans
 from serving.limits.token_bucket import LocalBuckets, SharedBuckets
@@ -54,7 +54,7 @@ class RateLimits:
         """Spend a token of the caller with these headers and this address."""
         identity = self._recognise(authorization, cookie) if authorization or cookie else None
         if identity is None:
-            return Charge(self.limiter, self.plans, _address_key(address), ANONYMOUS)
+            return Charge(self.limiter, self.plans, f"{ADDRESS}{network_of(address)}", ANONYMOUS)
         return Charge(self.limiter, self.plans, *key_and_plan(identity))
 
     def of_identity(self, identity: Identity, items: int = 1) -> Decision:
@@ -78,13 +78,3 @@ class RateLimits:
             self.plans.refresh()
         except OkrError as error:
             get_logger(__name__).warning("the rate plans stay as they are", error=str(error))
-
-
-def _address_key(address: str) -> str:
-    """Return the key of an address. An IPv6 client can use a whole /64 network, which therefore is one key."""
-    if ":" not in address:
-        return f"address:{address}"
-    try:
-        return f"address:{ipaddress.ip_network((address, 64), strict=False).network_address}"
-    except ValueError:
-        return f"address:{address}"

@@ -22,7 +22,6 @@ from serving.publication_reader import Row
 
 LONGEST_TEXT = 1_000
 LARGEST_INTEGER = 2**63
-LONGEST_CURSOR = 5_000
 
 
 @dataclass(frozen=True)

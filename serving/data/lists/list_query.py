@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, StringConstraints
 
 from serving.publication_reader import Row
-from serving.schemas import Name, Query
+from serving.schemas import Cursor, Name, Query
 
 LARGEST_PAGE = 1_000
 DEFAULT_PAGE = 100
@@ -15,9 +15,7 @@ FIRST_YEAR, LAST_YEAR = 1970, 2200
 NUMBER = re.compile(r"[-+]?[0-9._]+(e[-+]?[0-9]+)?", re.IGNORECASE)
 
 Names = Annotated[list[Name], Field(max_length=100)]
-PageCursor = Annotated[
-    Annotated[str, StringConstraints(max_length=5_000)] | None, Field(description="`next_cursor` of the previous page.")
-]
+PageCursor = Annotated[Cursor | None, Field(description="`next_cursor` of the previous page.")]
 
 
 def _in_range(moment: Any) -> Any:

@@ -3,11 +3,13 @@
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, datetime
 
 import httpx
 import pytest
 
+from lakehouse.errors import RetryableError
 from lakehouse.settings import Settings
 from lakehouse.step_failure import StepFailure, record
 from serving.dag_runs import airflow as airflow_client
@@ -49,6 +51,15 @@ def test_a_run_is_started_once_per_idempotency_key_and_watched(
     assert [(each["outcome"], each["details"].get("is_new")) for each in recorded] == [
         ("success", True), ("success", False), ("failure", None), ("success", True),
     ]  # fmt: skip
+
+
+def test_a_repeat_returns_its_run_also_if_the_dag_has_been_paused_since(
+    operator: OperatorClient, airflow: AirflowServer
+) -> None:
+    key = {"Idempotency-Key": "before the pause"}
+    first = operator.post(ETL, ACCEPT, status=202, headers=key)
+    airflow.paused.add("okr_etl_dag")
+    assert operator.post(ETL, ACCEPT, status=202, headers=key) == {**first, "is_new": False}
 
 
 def test_the_same_request_sent_concurrently_starts_one_run(operator: OperatorClient, airflow: AirflowServer) -> None:
@@ -120,6 +131,37 @@ def test_while_airflow_is_away_or_slow_requests_are_answered_in_time(
     problem = operator.post(ETL, {}, status=503)
     assert time.monotonic() - started < 1
     assert (problem["type"], "Idempotency-Key" in problem["detail"]) == ("urn:okr:problem:unavailable", True)
+
+
+@pytest.mark.parametrize("has_token", [False, True])
+def test_while_airflow_is_frozen_one_request_at_a_time_waits_for_it(
+    operated: Settings, airflow: AirflowServer, monkeypatch: pytest.MonkeyPatch, *, has_token: bool
+) -> None:
+    client = Airflow(operated)
+    if has_token:
+        client.get("dags")
+    monkeypatch.setattr(client._client(), "timeout", httpx.Timeout(0.3))
+    airflow.delay_s = 0.5
+
+    def failed(_number: int) -> bool:
+        with pytest.raises(RetryableError):
+            client.get("dags")
+        return True
+
+    with closing(client), ThreadPoolExecutor(8) as threads:
+        if has_token:
+            failed(0)
+        started = time.monotonic()
+        assert all(threads.map(failed, range(8)))
+        assert time.monotonic() - started < 0.6, "they share the failure"
+        airflow.delay_s = 0.0
+        assert client.get("dags")["dags"], "it responds again"
+
+
+def test_threads_share_a_client(operated: Settings) -> None:
+    client = Airflow(operated)
+    with closing(client), ThreadPoolExecutor(8) as threads:
+        assert len(set(threads.map(lambda _number: id(client._client()), range(8)))) == 1
 
 
 def test_a_host_without_a_login_says_which_setting_it_lacks(operated: Settings, airflow: AirflowServer) -> None:

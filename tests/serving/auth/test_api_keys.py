@@ -1,6 +1,7 @@
 """API keys: scopes, expiry, rotation with overlap, last use, and a cache that knows of revocations."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
@@ -12,7 +13,7 @@ from serving.auth import api_keys, credential_cache
 from serving.auth.assignment import Assignment
 from serving.auth.auth_services import Auth
 from serving.auth.roles import Right, Role
-from serving.errors import InvalidAccount, NotSignedIn
+from serving.errors import Conflict, InvalidAccount, NotSignedIn
 from tests.serving.auth.conftest import OPERATOR, new_account, status
 from tests.serving.live_server import Api
 
@@ -41,6 +42,48 @@ def test_an_account_has_a_limited_number_of_valid_keys(auth: Auth, monkeypatch: 
         add()
     auth.api_keys.revoke(first, OPERATOR)
     assert add()
+
+
+def test_rotations_with_overlap_do_not_exceed_the_number_of_valid_keys(
+    auth: Auth, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api_keys, "MAX_VALID_KEYS", 2)
+    new_account(auth, "chaining")
+    first, second = (auth.api_keys.add("chaining", "export", ["predict"], OPERATOR).key.prefix for _ in range(2))
+    auth.api_keys.rotate(first, OPERATOR)
+    with pytest.raises(NotPossible, match="3 valid API keys"):
+        auth.api_keys.rotate(second, OPERATOR)
+    auth.api_keys.rotate(second, OPERATOR, timedelta(0))
+    assert sum(key.is_valid() for key in auth.api_keys.listed("chaining")) == 3
+
+
+def test_keys_that_are_added_at_the_same_time_are_all_counted(auth: Auth, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api_keys, "MAX_VALID_KEYS", 1)
+    new_account(auth, "racing")
+
+    def add(_number: int) -> bool:
+        try:
+            return bool(auth.api_keys.add("racing", "export", ["predict"], OPERATOR))
+        except NotPossible:
+            return False
+
+    with ThreadPoolExecutor(4) as threads:
+        assert sum(threads.map(add, range(8))) == 1
+
+
+def test_a_repeated_request_is_told_of_its_key_also_if_no_further_one_is_allowed(
+    auth: Auth, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api_keys, "MAX_VALID_KEYS", 1)
+    new_account(auth, "repeating")
+
+    def add() -> str:
+        new = auth.api_keys.add("repeating", "export", ["predict"], OPERATOR, idempotency_key="repeated at the limit")
+        return new.key.prefix
+
+    prefix = add()
+    with pytest.raises(Conflict, match=prefix):
+        add()
 
 
 def test_only_a_hash_of_the_secret_is_stored(api: Api, auth: Auth) -> None:

@@ -50,6 +50,20 @@ def test_if_too_many_wait_the_newest_of_the_largest_network_gives_way() -> None:
     assert asyncio.run(run()) == ([False, False, True], False, True)
 
 
+def test_a_network_whose_only_login_waits_keeps_it_and_no_slot_is_lost() -> None:
+    async def run() -> tuple[list[bool], list[bool], list[bool]]:
+        slots = FairSlots(slots=2, most_waiting=3, wait_s=0.05)
+        holding = [await slots.enter(CROWD) for _ in range(2)]
+        waiting = await queued(slots, "192.0.2.11", "192.0.2.12", "192.0.2.13")
+        newcomers = [await slots.enter(f"192.0.2.{number}") for number in (14, 15, 16)]
+        for _ in (*holding, *waiting):
+            slots.leave()
+            await asyncio.sleep(0)
+        return newcomers, await asyncio.gather(*waiting), [await slots.enter(HOME) for _ in holding]
+
+    assert asyncio.run(run()) == ([False] * 3, [True] * 3, [True] * 2)
+
+
 @pytest.mark.parametrize("end", ["timeout", "cancel"])
 def test_a_login_that_stops_waiting_takes_no_slot(end: str) -> None:
     async def run() -> bool:

@@ -15,6 +15,7 @@ from starlette.types import Receive, Scope, Send
 from infra.local.ports import choose
 from serving.fast_path.fast_protocol import limited
 from serving.http.access_log import RequestLine
+from serving.http.body_budget import BodyBudget
 from serving.http.request_guard import RequestGuard
 from serving.limits.rate_limiter import Decision
 from serving.limits.rate_plan import SEEDED
@@ -66,7 +67,9 @@ async def stream(send: Send) -> None:
 def guarded_server() -> Iterator[Server]:
     """Run the server."""
     running = Server(choose(set()))
-    allowed = SimpleNamespace(decision=Decision(True, SEEDED[0], 1, 0.0))
+    decision = Decision(True, SEEDED[0], 1, 0.0)
+    known = SimpleNamespace(decision=decision, address=None)
+    stranger = SimpleNamespace(decision=decision, address="address:192.0.2.1")
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] == "/stream":
@@ -81,8 +84,9 @@ def guarded_server() -> Iterator[Server]:
             await answer_length(receive, send)
 
     guard = RequestGuard(
-        app, api_url="http://127.0.0.1", admit=lambda *_: allowed, observe=lambda *_: None, log=running.lines.append,
-        body_limit_s=BODY_LIMIT_S, bodies_bytes=150_000,
+        app, api_url="http://127.0.0.1", admit=lambda authorization, *_: stranger if authorization else known,
+        observe=lambda *_: None, log=running.lines.append, body_limit_s=BODY_LIMIT_S,
+        bodies=BodyBudget(150_000, strangers_bytes=100_000, address_bytes=50_000),
     )  # fmt: skip
     config = uvicorn.Config(
         guard, host="127.0.0.1", port=running.port, http=limited(LIMITS), access_log=False, lifespan="off",

@@ -109,8 +109,10 @@ def test_a_request_is_paid_once_however_often_it_is_charged(counted: RateLimits)
     assert left == [99, 99, 98, 98, 0, 0]
 
 
-def test_a_probe_has_no_charge() -> None:
-    charge({}, identity("app", "token:1"), 1_000)
+def test_a_probe_has_no_charge(counted: RateLimits) -> None:
+    caller = identity(uuid.uuid4().hex, "token:1")
+    charge({}, caller, 1_000)
+    assert counted.of_identity(caller).remaining == 99, "the limiter was not called"
 
 
 def test_a_refused_account_is_told_its_plan_and_when_to_try_again(counted: RateLimits) -> None:
@@ -125,3 +127,14 @@ def test_an_ipv6_network_is_one_client(counted: RateLimits) -> None:
     network = f"2001:db8:{uuid.uuid4().hex[:4]}:{uuid.uuid4().hex[:4]}"
     ends = (f"{network}::1", f"{network}:ffff::2", address())
     assert [counted.admit(None, None, each).decision.remaining for each in ends] == [99, 98, 99]
+
+
+def test_an_ipv4_address_is_the_same_client_in_ipv6_form(counted: RateLimits) -> None:
+    first, second = (f"192.0.{number}.{uuid.uuid4().int % 256}" for number in (2, 3))
+    forms = (f"::ffff:{first}", first, f"::ffff:{second}")
+    assert [counted.admit(None, None, each).decision.remaining for each in forms] == [99, 98, 99]
+
+
+def test_a_charge_names_the_address_that_pays_and_no_account(counted: RateLimits) -> None:
+    stranger, known = counted.admit(None, None, "192.0.2.1"), counted.admit(b"Bearer app", None, "192.0.2.1")
+    assert (stranger.address, known.address) == ("address:192.0.2.1", None)

@@ -58,6 +58,20 @@ def test_bodies_that_are_too_large_together_are_refused_until_the_others_have_go
         assert read_all(third).endswith(b"100000\r\n0\r\n\r\n")
 
 
+def test_the_bodies_of_strangers_leave_room_for_those_of_known_callers(server: Server) -> None:
+    head = b"POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: "
+    from_stranger = head + b"40000\r\nAuthorization: Bearer unknown\r\n\r\n"
+    with server.connection() as first, server.connection() as second, server.connection() as known:
+        first.sendall(from_stranger + b"x" * 39_999)
+        time.sleep(0.1)
+        second.sendall(from_stranger + b"x" * 39_999)
+        assert read_all(second).startswith(b"HTTP/1.1 503 ")
+        known.sendall(head + b"100000\r\n\r\n" + b"x" * 100_000)
+        assert read_all(known).endswith(b"100000\r\n0\r\n\r\n")
+        first.sendall(b"x")
+        assert read_all(first).endswith(b"40000\r\n0\r\n\r\n")
+
+
 def test_a_refused_body_that_goes_on_trickling_does_not_keep_the_connection(server: Server) -> None:
     with server.connection() as client:
         client.sendall(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2000000\r\n\r\n")
