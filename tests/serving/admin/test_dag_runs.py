@@ -143,17 +143,15 @@ def test_while_airflow_is_frozen_one_request_at_a_time_waits_for_it(
     monkeypatch.setattr(client._client(), "timeout", httpx.Timeout(0.3))
     airflow.delay_s = 0.5
 
-    def failed(_number: int) -> bool:
+    def waits_in_vain(_number: int) -> bool:
+        started = time.monotonic()
         with pytest.raises(RetryableError):
             client.get("dags")
-        return True
+        return time.monotonic() - started > 0.25
 
     with closing(client), ThreadPoolExecutor(8) as threads:
-        if has_token:
-            failed(0)
-        started = time.monotonic()
-        assert all(threads.map(failed, range(8)))
-        assert time.monotonic() - started < 0.6, "they share the failure"
+        assert waits_in_vain(0)
+        assert sum(threads.map(waits_in_vain, range(8))) <= 2, "one tries; a second one if its thread started late"
         airflow.delay_s = 0.0
         assert client.get("dags")["dags"], "it responds again"
 
