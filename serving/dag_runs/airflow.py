@@ -88,6 +88,7 @@ class Airflow:
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             if isinstance(error, httpx.TransportError) and token == self._token:
                 self._token = ""
+                self._logging_in.report_failure()
             raise RetryableError(AWAY.format(error=type(error).__name__)) from error
         except (ValueError, LookupError, TypeError) as error:  # not JSON, or without the documented fields
             raise RetryableError(

@@ -59,11 +59,11 @@ def test_rotations_with_overlap_do_not_exceed_the_number_of_valid_keys(
 
 def test_keys_that_are_added_at_the_same_time_are_all_counted(auth: Auth, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(api_keys, "MAX_VALID_KEYS", 1)
-    new_account(auth, "racing")
+    new_account(auth, "adding-at-once")
 
     def add(_number: int) -> bool:
         try:
-            return bool(auth.api_keys.add("racing", "export", ["predict"], OPERATOR))
+            return bool(auth.api_keys.add("adding-at-once", "export", ["predict"], OPERATOR))
         except NotPossible:
             return False
 
