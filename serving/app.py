@@ -67,15 +67,12 @@ def create_asgi_app(services: Services) -> ASGIApp:
         hosts=guard.hosts,
         recognise=services.auth.authenticator.cached,
         charge=services.rate_limits.of_identity,
+        give_back=services.rate_limits.give_back,
         observe=metrics.observe,
         log=log,
-        by_id=ById(services.prediction.current_answers.newest, prediction_log, metrics.probabilities),
-        by_features=ByFeatures(
-            services.prediction.runtime,
-            prediction_log,
-            probabilities=metrics.probabilities,
-            model_seconds=metrics.model_seconds,
-        ),
+        probabilities=metrics.probabilities,
+        by_id=ById(services.prediction.current_answers.newest, prediction_log),
+        by_features=ByFeatures(services.prediction.runtime, prediction_log, model_seconds=metrics.model_seconds),
     )
     return FastApplication(ProxyHeaders(guard, trusted=services.auth.trusted_proxies), fast)
 

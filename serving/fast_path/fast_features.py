@@ -12,7 +12,7 @@ import msgspec
 
 from serving.experiments.arms import Assigned
 from serving.fast_path.event_ids import EventIds
-from serving.fast_path.prepared_answers import END, LIST
+from serving.fast_path.prepared_answers import END, LIST, Served
 from serving.http.request_context import RequestIds, attributes_of
 from serving.models.catalog import DEFAULT_MODEL
 from serving.models.features import check_output
@@ -92,12 +92,9 @@ class AskedFeatures(NamedTuple):
 class ByFeatures:
     """Answers requests with one row of features of the default model."""
 
-    def __init__(
-        self, runtime: ModelRuntime, log: PredictionLog, *, probabilities: BulkHistogram, model_seconds: BulkHistogram
-    ) -> None:
+    def __init__(self, runtime: ModelRuntime, log: PredictionLog, *, model_seconds: BulkHistogram) -> None:
         self._runtime = runtime
         self._log = log
-        self._probabilities = probabilities
         self._model_seconds = model_seconds
         self._new_id = EventIds().next
         self._state: ServingState | None = None
@@ -123,8 +120,8 @@ class ByFeatures:
         """Return the number of rows."""
         return 1
 
-    def answer(self, asked: AskedFeatures, ids: RequestIds) -> bytes | None:
-        """Score the row, record the prediction and return the response's body.
+    def answer(self, asked: AskedFeatures, ids: RequestIds) -> Served | None:
+        """Score the row, record the prediction and return the response, or None if its output is invalid or too long.
 
         Raises:
             NotPersisted: the prediction could not be recorded.
@@ -139,6 +136,9 @@ class ByFeatures:
         output = msgspec.json.encode(scored.output)
         if len(output) > MAX_OUTPUT_BYTES:
             return None
+        probability = scored.output.get("probability")
+        labels = by.version.name, by.version.role
+        response = Served(body, [(labels, probability)] if isinstance(probability, float) else [])
         self._log.append_with_output(
             by.template,
             event_id,
@@ -146,9 +146,7 @@ class ByFeatures:
             reasons=msgspec.json.encode(scored.reasons),
             attributes=attributes_text(attributes_of(ids)),
         )
-        if isinstance(probability := scored.output.get("probability"), float):
-            self._probabilities.observe((by.version.name, by.version.role), probability)
-        return body
+        return response
 
 
 def _fast_version(state: ServingState) -> FastVersion | None:

@@ -19,7 +19,7 @@ from serving.errors import NotPersisted
 from serving.fast_path.event_ids import EventIds
 from serving.fast_path.fast_features import AskedFeatures
 from serving.fast_path.fast_protocol import Head, Header
-from serving.fast_path.prepared_answers import END, PreparedAnswer, PreparedAnswers
+from serving.fast_path.prepared_answers import END, PreparedAnswers, Served
 from serving.http.access_log import RequestLine, Write
 from serving.http.request_context import IdSource, RequestIds, attributes_of
 from serving.http.request_guard import Observe
@@ -51,9 +51,21 @@ class Answerer(Protocol[T]):
         """Return about how many items the request asks; every 10 count as one request."""
         ...
 
-    def answer(self, asked: T, ids: RequestIds) -> bytes | None:
-        """Record the predictions and return the response's body, or None if the documented route should answer."""
+    def answer(self, asked: T, ids: RequestIds) -> Served | None:
+        """Record the predictions and return the response, or None if the documented route should answer.
+
+        After the predictions are recorded, nothing may fail: the documented route would record them again.
+        """
         ...
+
+
+class Accepted(NamedTuple):
+    """A request whose predictions are recorded, so that it must be answered."""
+
+    ids: RequestIds
+    policy: bytes
+    limit: bytes
+    served: Served
 
 
 class FastPredict:
@@ -65,17 +77,24 @@ class FastPredict:
         hosts: frozenset[bytes],
         recognise: Callable[[str], Identity | None],
         charge: Callable[[Identity, int], Decision],
+        give_back: Callable[[Identity, int], None],
         observe: Observe,
         log: Write,
+        probabilities: BulkHistogram,
         by_id: "Answerer[Asked]",
         by_features: "Answerer[AskedFeatures]",
     ) -> None:
-        """`recognise` knows verified Authorization headers, and `charge` lets accounts pay. Neither may block."""
+        """`recognise` knows verified Authorization headers, `charge` lets accounts pay, and `give_back` undoes that.
+
+        None of them may block.
+        """
         self._hosts = hosts
         self._recognise = recognise
         self._charge = charge
+        self._give_back = give_back
         self._observe = observe
         self._log = log
+        self._probabilities = probabilities
         self._by_id = by_id
         self._by_features = by_features
         self._ids = IdSource()
@@ -92,10 +111,12 @@ class FastPredict:
 
     def answer(self, head: Head, body: bytes) -> tuple[bytes, bytes] | None:
         """Return the header lines and the body of the response, or None if the application should answer."""
+        started = time.perf_counter()
         try:
             if FIELD in body:
-                return self._answer(head, body, self._by_id)
-            return self._answer(head, body, self._by_features)
+                accepted = self._accept(head, body, self._by_id)
+            else:
+                accepted = self._accept(head, body, self._by_features)
         except NotPersisted:
             return None
         except Exception as error:  # the application can do without this layer
@@ -103,29 +124,49 @@ class FastPredict:
                 "a request is answered by the documented route", error=str(error), exc_info=error
             )
             return None
+        if accepted is None:
+            return None
+        content = accepted.served.content
+        lines = b"%bcontent-length: %d\r\nratelimit-policy: %b\r\nratelimit: %b\r\nx-request-id: %b\r\n\r\n" % (
+            _FIXED, len(content), accepted.policy, accepted.limit, accepted.ids.request_id.encode(),
+        )  # fmt: skip
+        try:
+            self._note(accepted, time.perf_counter() - started)
+        except Exception as error:  # the predictions are recorded, and the documented route would record them again
+            get_logger(__name__).error("a request is answered but not counted", error=str(error), exc_info=error)
+        return lines, content
 
-    def _answer(self, head: Head, body: bytes, by: Answerer[T]) -> tuple[bytes, bytes] | None:
-        started = time.perf_counter()
+    def _accept(self, head: Head, body: bytes, by: Answerer[T]) -> Accepted | None:
+        """Let the account pay and record the predictions, both or neither."""
         identity = self._recognise(head.credential)
         if identity is None or identity.organisation_id is not None or not identity.may(Right.PREDICT):
             return None  # an organisation's account sees only its own
         asked = by.read(body)
-        if asked is None or not (decision := self._charge(identity, by.items(asked))).is_allowed:
+        if asked is None:
             return None
-        ids = self._ids.ids_of(head.request_id, head.traceparent)
-        content = by.answer(asked, ids)
-        if content is None:
+        items = by.items(asked)
+        decision = self._charge(identity, items)
+        if not decision.is_allowed:
             return None
-        (_, policy), (_, limit) = rate_limit_fields(decision)
-        lines = b"%bcontent-length: %d\r\nratelimit-policy: %b\r\nratelimit: %b\r\nx-request-id: %b\r\n\r\n" % (
-            _FIXED, len(content), policy, limit, ids.request_id.encode(),
-        )  # fmt: skip
-        took_s = time.perf_counter() - started
+        served = None
+        try:
+            (_, policy), (_, limit) = rate_limit_fields(decision)
+            ids = self._ids.ids_of(head.request_id, head.traceparent)
+            served = by.answer(asked, ids)
+        finally:
+            if served is None:
+                self._give_back(identity, items)  # the documented route charges
+        return None if served is None else Accepted(ids, policy, limit, served)
+
+    def _note(self, accepted: Accepted, took_s: float) -> None:
+        """Write the metrics and the log line."""
+        ids = accepted.ids
+        for labels, probability in accepted.served.probabilities:
+            self._probabilities.observe(labels, probability)
         self._observe("POST", PATH, 200, took_s)
         traceparent = msgspec.UNSET if ids.traceparent is None else ids.traceparent
         took_ms = round(took_s * 1000, 3)
         self._log(RequestLine(datetime.now(UTC), "POST", PATH, 200, took_ms, ids.request_id, traceparent))
-        return lines, content
 
 
 class _ByIdBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -135,51 +176,51 @@ class _ByIdBody(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Asked(NamedTuple):
-    """Prepared answers, and the JSON of the response before its predictions."""
+    """The ids in a request, each one once, and the answers at that time."""
 
-    head: bytes
-    prepared: list[PreparedAnswer]
+    answers: PreparedAnswers
+    key_result_ids: list[str]
 
 
 class ById:
     """Answers requests by key result ids with prepared answers."""
 
-    def __init__(
-        self, answers: Callable[[], PreparedAnswers | None], log: PredictionLog, probabilities: BulkHistogram
-    ) -> None:
+    def __init__(self, answers: Callable[[], PreparedAnswers | None], log: PredictionLog) -> None:
         self._answers = answers
         self._log = log
-        self._probabilities = probabilities
         self._decode = msgspec.json.Decoder(_ByIdBody).decode
         self._new_id = EventIds().next
 
     def read(self, body: bytes) -> "Asked | None":
-        """Return the prepared answers, or None if one is missing."""
+        """Return the ids, or None if the documented route should answer. Answers are prepared for payers only."""
         answers = self._answers()
         # A repeated field is an error that msgspec does not see, and a backslash can spell the same field differently.
         if answers is None or body.count(FIELD) != 1 or b"\\" in body:
             return None
         try:
             wanted = self._decode(body).key_result_ids
-            prepared = answers.of(wanted) if len(set(wanted)) == len(wanted) else None
         except (msgspec.DecodeError, UnicodeDecodeError):
             return None
-        return None if prepared is None else Asked(answers.head, prepared)
+        return Asked(answers, wanted) if len(set(wanted)) == len(wanted) else None
 
     def items(self, asked: "Asked") -> int:
         """Return the number of key results."""
-        return len(asked.prepared)
+        return len(asked.key_result_ids)
 
-    def answer(self, asked: "Asked", ids: RequestIds) -> bytes:
-        """Record the predictions and return the response's body.
+    def answer(self, asked: "Asked", ids: RequestIds) -> Served | None:
+        """Record the predictions and return the response, or None if an answer is not prepared.
 
         Raises:
             NotPersisted: the predictions could not be recorded.
         """
-        served = [(each, self._new_id()) for each in asked.prepared]
+        prepared = asked.answers.of(asked.key_result_ids)
+        if prepared is None:
+            return None
+        served = [(each, self._new_id()) for each in prepared]
+        items = [each.before + id_text(id_) + each.after for each, id_ in served]
+        response = Served(
+            asked.answers.head + b",".join(items) + END, [(each.labels, each.probability) for each in prepared]
+        )
         uses = [(each.event, id_) for each, id_ in served]
         self._log.append_from_templates(uses, attributes_text(attributes_of(ids)))
-        for each in asked.prepared:
-            self._probabilities.observe(each.labels, each.probability)
-        items = [each.before + id_text(id_) + each.after for each, id_ in served]
-        return asked.head + b",".join(items) + END
+        return response

@@ -14,6 +14,14 @@ from serving.prediction_log import EventTemplate, template_of
 
 LIST = b'"predictions":['
 END = b"]}"
+MOST_AT_ONCE = 50  # preparing an answer takes much longer than using it, and happens on the event loop
+
+
+class Served(NamedTuple):
+    """The body of a response, and the probabilities in it, by their metric's labels."""
+
+    content: bytes
+    probabilities: list[tuple[Labels, float]]
 
 
 class Answered(NamedTuple):
@@ -38,7 +46,7 @@ class PreparedAnswer:
 
 
 class PreparedAnswers:
-    """The answers of one publication and model. An answer is prepared when it is first needed."""
+    """The answers of one publication and model. Each call prepares at most MOST_AT_ONCE that are missing."""
 
     def __init__(self, answer: Callable[[str], Answered | None]) -> None:
         """Use `answer`, which returns None for a key result without a forecast and must not block."""
@@ -48,7 +56,7 @@ class PreparedAnswers:
         self._prepared: dict[str, PreparedAnswer] = {}
 
     def of(self, key_result_ids: list[str]) -> list[PreparedAnswer] | None:
-        """Return the answers for key results, or None if one of them has no forecast."""
+        """Return the answers for key results, or None if one of them has no forecast or too many were not prepared."""
         known = self._prepared
         try:
             return [known[each] for each in key_result_ids]
@@ -56,13 +64,13 @@ class PreparedAnswers:
             return self._prepare(key_result_ids)
 
     def _prepare(self, key_result_ids: list[str]) -> list[PreparedAnswer] | None:
-        for each in key_result_ids:
-            if each not in self._prepared:
-                answered = Context().run(self._answer, each)  # the event must not have the id of the current request
-                if answered is None:
-                    return None
-                self._prepared[each] = self._split(answered)
-        return [self._prepared[each] for each in key_result_ids]
+        missing = [each for each in key_result_ids if each not in self._prepared]
+        for each in missing[:MOST_AT_ONCE]:
+            answered = Context().run(self._answer, each)  # the event must not have the id of the current request
+            if answered is None:
+                return None
+            self._prepared[each] = self._split(answered)
+        return None if len(missing) > MOST_AT_ONCE else [self._prepared[each] for each in key_result_ids]
 
     def _split(self, answered: Answered) -> PreparedAnswer:
         head, found, rest = answered.body.partition(LIST)

@@ -8,6 +8,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 
 import msgspec
@@ -38,15 +39,18 @@ class RequestLine(msgspec.Struct, gc=False):
 def json_writer(descriptor: int | None = None) -> Write:
     """Return a function that writes lines as JSON, to standard error by default. Call it on the event loop only.
 
-    The lines of one iteration of the loop are written together.
+    The lines of one iteration of the loop are written together. If they cannot be written, they are lost.
     """
     target = sys.stderr.fileno() if descriptor is None else descriptor
     encoder = msgspec.json.Encoder()
     lines = bytearray()
 
     def flush() -> None:
-        os.write(target, lines)
-        lines.clear()
+        data = bytes(lines)
+        lines.clear()  # before an error, after which `write` must schedule the next flush
+        with suppress(OSError):
+            while data:
+                data = data[os.write(target, data) :]
 
     def write(line: RequestLine) -> None:
         if not lines:

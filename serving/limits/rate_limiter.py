@@ -76,6 +76,13 @@ class RateLimiter:
                 return Decision(False, plan, 0, lease.refused_until - now)
             return self._renew(key, lease, now, tokens)
 
+    def give_back(self, key: str, plan: RatePlan, tokens: int) -> None:
+        """Undo a `take` of these tokens that was allowed. Like all leased tokens, they are worthless after LEASE_S."""
+        with self._taking:
+            lease = self._leases.get(key)
+            if lease is not None and lease.plan is plan:
+                lease.left += min(tokens, plan.burst)
+
     def _renew(self, key: str, lease: _Lease, now: float, tokens: int) -> Decision:
         plan = lease.plan
         is_current = now < lease.ends_at

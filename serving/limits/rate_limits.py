@@ -62,6 +62,11 @@ class RateLimits:
         key, plan = key_and_plan(identity)
         return self.limiter.take(key, self.plans.of(plan), cost_of(items))
 
+    def give_back(self, identity: Identity, items: int) -> None:
+        """Undo `of_identity`, because a guard will let the account pay for this request."""
+        key, plan = key_and_plan(identity)
+        self.limiter.give_back(key, self.plans.of(plan), cost_of(items))
+
     def _run(self) -> None:
         plans_due = 0.0
         while not self._stopping.is_set():

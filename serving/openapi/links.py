@@ -18,8 +18,6 @@ _ENTITIES = {
     "objective": ("objective_id", "archival"),
     "key_result": ("key_result_id", "archival"),
 }
-_FIRST_USER = "$response.body#/users/0/user_id"
-_FIRST_ACCOUNT = "$response.body#/accounts/0/username"
 _FIRST_KEY_RESULT = "$response.body#/key_results/0/key_result_id"
 _KEY_RESULT = "$response.body#/key_result_id"
 _EXPERIMENT = {"name": "$response.body#/name"}

@@ -162,6 +162,7 @@ class PredictionLog:
 
     def _append(self, writer: SegmentWriter, data: bytes) -> None:
         if not writer.has_space(len(data)):
+            self._retire()  # its writer has numbered templates that are not in the file
             raise OSError(f"one request's predictions ({len(data)} bytes) do not fit into a segment")
         try:
             writer.append(data)
@@ -175,9 +176,9 @@ class PredictionLog:
         Raises:
             OSError: the log is full, its disk is full or not writable.
         """
+        self._retire()  # even if the log is full: its writer may have numbered templates that are not in the file
         if time.monotonic() < self._full_until:
             raise OSError("the prediction log is full")
-        self._retire()
         try:
             with _locked(self.folder):
                 _check_limits(self.folder, self._limits)

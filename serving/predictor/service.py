@@ -24,7 +24,7 @@ from serving.observability import metrics
 from serving.prediction_log import PredictionLog
 from serving.predictor.feature_scoring import FeatureScorer
 from serving.predictor.forecast_tables import ForecastTables, Snapshot, score_rows
-from serving.predictor.key_result_answers import Answer, CachedForecast, KeyResultCycle, NoForecast, no_forecast
+from serving.predictor.key_result_answers import CachedForecast, KeyResultCycle, NoForecast, no_forecast
 from serving.predictor.prediction import Prediction, of_features, of_key_result, served_event, served_events
 from serving.predictor.shadow_predictions import ShadowPredictions
 from serving.publication_reader import Published, Warehouse
@@ -134,22 +134,6 @@ class Predictor:
         self._record(predictions, served_events)
         self._shadows.of_features(predictions, valid, state, units)
         return Predicted(assigned.version, list[Prediction | NoForecast](predictions))
-
-    def current_forecasts(self, version: LoadedVersion | None = None) -> Published[Mapping[str, Answer]]:
-        """Return the answers for all key results of the publication by id: a forecast, or why there is none.
-
-        `version` is the active version of the key-result forecast by default. There is one mapping per publication and
-        version, which never changes. It is computed in the background after a publication, or before a new version
-        serves, so at most the first call has to wait for it.
-
-        Raises:
-            NotPublished: nothing has been published yet.
-        """
-        wanted = version or self._runtime.active(DEFAULT_MODEL)
-        snapshot = self._tables.of([wanted])
-        if wanted.key not in snapshot.tables:
-            raise NotServing(f"{wanted.key} fails to forecast the current key results; the log says why.")
-        return Published(snapshot.publication, snapshot.tables[wanted.key].answers)
 
     def all_current(self) -> Published[AllForecasts]:
         """Return the forecasts of all running key results of the current publication.

@@ -20,7 +20,8 @@ class ConnectionGate:
         self._dependency = dependency
         self._free = slots
         self._wait_s = wait_s
-        self._is_away = self._is_tried = False
+        self._is_away = False
+        self._trial: object | None = None
         self._changed = threading.Condition()
         self._log = get_logger(__name__)
 
@@ -31,11 +32,11 @@ class ConnectionGate:
         Raises:
             RetryableError: the dependency does not respond, or no slot became free in time.
         """
-        is_trial = self._enter()
+        caller = self._enter()
         try:
             yield
         finally:
-            self._leave(is_trial=is_trial)
+            self._leave(caller)
 
     def report_failure(self) -> None:
         """Let all waiting and new callers fail at once, until a caller succeeds."""
@@ -43,11 +44,14 @@ class ConnectionGate:
             self._fail()
 
     def report_success(self) -> None:
-        """Let callers pass again."""
+        """Let callers pass again. The one who tried it holds a slot from now on, like any other caller."""
         if self._is_away:
             with self._changed:
                 if self._is_away:
                     self._is_away = False
+                    if self._trial is not None:
+                        self._trial = None
+                        self._free -= 1  # may be negative, because the trial did not wait for a slot
                     self._log.info("a dependency responds again", dependency=self._dependency)
 
     def unavailable(self) -> RetryableError:
@@ -57,28 +61,29 @@ class ConnectionGate:
             "`make status` shows whether it runs."
         )
 
-    def _enter(self) -> bool:
-        """Take a slot and return false, or return true to the one caller who tries whether the dependency responds."""
+    def _enter(self) -> object:
+        """Take a slot, or try whether the dependency responds. Return what identifies this caller."""
+        caller = object()
         deadline = time.monotonic() + self._wait_s
         with self._changed:
             while True:
                 if self._is_away:
-                    if self._is_tried:
+                    if self._trial is not None:
                         raise self.unavailable()
-                    self._is_tried = True
-                    return True
-                if self._free:
+                    self._trial = caller
+                    return caller
+                if self._free > 0:
                     self._free -= 1
-                    return False
+                    return caller
                 if time.monotonic() >= deadline:
                     self._fail()
                     raise self.unavailable()
                 self._changed.wait(deadline - time.monotonic())
 
-    def _leave(self, *, is_trial: bool) -> None:
+    def _leave(self, caller: object) -> None:
         with self._changed:
-            if is_trial:
-                self._is_tried = False
+            if caller is self._trial:
+                self._trial = None
             else:
                 self._free += 1
                 self._changed.notify()

@@ -53,10 +53,10 @@ def test_a_failure_wakes_all_who_wait_and_refuses_new_callers_but_one() -> None:
         time.sleep(0.1)
         gate.report_failure()
         for each in waiting:
-            each.result(5)
+            each.result(30)
         trial = threading.Event()
         until(held(gate, pool, trial), "one tries")
-        assert [passes(gate) for _ in range(5)] == [False] * 5
+        assert [pool.submit(passes, gate).result(30) for _ in range(5)] == [False] * 5
         gate.report_success()
         trial.set()
         release.set()
@@ -71,10 +71,24 @@ def test_a_caller_who_waits_too_long_fails_and_so_do_all_others_until_one_succee
             pass
         trial = threading.Event()
         until(held(gate, pool, trial), "one tries")
-        started = time.monotonic()
-        assert not passes(gate)
-        assert time.monotonic() - started < 0.1
+        gate._wait_s = 60.0
+        assert not pool.submit(passes, gate).result(30)
         gate.report_success()
         release.set()
         trial.set()
     assert passes(gate)
+
+
+def test_a_trial_that_succeeded_holds_a_slot_and_hinders_no_later_trial() -> None:
+    gate, release = ConnectionGate("It", 1, 0.0), threading.Event()
+    gate.report_failure()
+    with ThreadPoolExecutor(1) as pool:
+        until(held(gate, pool, release), "one tries")
+        gate.report_success()
+        assert not passes(gate), "the only slot is taken"
+        gate.report_failure()
+        assert passes(gate), "another one tries"
+        gate.report_success()
+        release.set()
+    with gate.passing():
+        assert not passes(gate), "there is still one slot"

@@ -190,14 +190,13 @@ def test_an_api_key_ends_no_logins(api: Api, auth: Auth) -> None:
     assert api.client.post("/auth/logout", headers=headers).status_code == 403
 
 
-def test_a_cached_credential_costs_less_than_two_microseconds(auth: Auth) -> None:
+def test_a_cached_credential_is_not_verified_again(auth: Auth, monkeypatch: pytest.MonkeyPatch) -> None:
     header = f"Bearer {auth.grants.first(auth.accounts.account('app')).access.text}"
     authenticate = auth.authenticator.authenticate
-    authenticate(header)
-    best_s = float("inf")
-    for _ in range(20):
-        started = time.perf_counter()
-        for _ in range(500):
-            authenticate(header)
-        best_s = min(best_s, (time.perf_counter() - started) / 500)
-    assert best_s < 2e-6
+    first = authenticate(header)
+
+    def verify(text: str) -> None:
+        raise AssertionError("A signature takes a hundred times as long as a look-up.")
+
+    monkeypatch.setattr(auth.authenticator._tokens, "verify", verify)
+    assert authenticate(header) is first

@@ -188,6 +188,25 @@ def test_while_the_broker_is_away_predictions_wait_and_then_the_log_is_full(tmp_
     again.stop()
 
 
+@pytest.mark.parametrize("is_full", [False, True])
+def test_a_request_that_does_not_fit_leaves_no_undefined_templates(
+    kafka: Settings, tmp_path: Path, is_full: bool
+) -> None:
+    log, key = PredictionLog(tmp_path, LogLimits(16 * 8_192)), f"kr-{new_id()}"
+    templates = [template_of(*event_of(key)) for _ in range(20)]
+    log.append_from_templates([(templates[0], new_id().bytes)])
+    log._full_until = time.monotonic() + 600 if is_full else 0.0
+    with pytest.raises(NotPersisted):
+        log.append_from_templates([(each, new_id().bytes) for each in templates])
+    log._full_until = 0.0
+    for each in (templates[0], templates[1], templates[19]):
+        log.append_from_templates([(each, new_id().bytes)])
+    log.stop()
+    ship_all(Shipper(tmp_path, kafka.kafka_bootstrap))
+    assert len(sent(kafka, key, 4)) == 4
+    assert not list(tmp_path.glob("*.damaged"))
+
+
 def test_the_log_leaves_the_disk_space_that_is_reserved_for_check_ins(tmp_path: Path) -> None:
     event, _ = event_of("kr-1")
     log = PredictionLog(tmp_path, LogLimits(LIMITS.bytes, leave_free=2**60))
