@@ -22,6 +22,7 @@ async def written(write: Write, *request_ids: str) -> None:
 
 def test_lines_are_written_again_when_a_full_disk_has_space() -> None:
     reader, writer = os.pipe()
+    os.set_blocking(reader, False)  # so that a missing line is a failure
     full, target = os.open("/dev/full", os.O_WRONLY), os.dup(writer)
     write = json_writer(target)
 
@@ -40,6 +41,7 @@ def test_lines_are_written_again_when_a_full_disk_has_space() -> None:
 
 def test_lines_are_written_again_when_a_full_pipe_has_been_read() -> None:
     reader, writer = os.pipe()
+    os.set_blocking(reader, False)  # so that a missing line is a failure
     os.set_blocking(writer, False)
     write, long = json_writer(writer), "x" * 100_000  # more than a pipe holds
 
