@@ -57,7 +57,7 @@ OF_DOCS = {
 OF_CATALOG = {
     "document: in the middle of its files": "from pathlib import Path; before(Path, 'rename', die, times=2)",
     "document: with its files made": "from lakehouse import atomic_replace as a; before(a, '_link', die)",
-    "document: with the site shown": "from dags.steps import dbt_docs; after(dbt_docs, 'renew', die)",
+    "document: with the site shown": "from dags.steps import dbt_docs; after(dbt_docs, 'regenerate', die)",
 }
 
 KILLS = OF_TRAIN | OF_PROMOTION | OF_WITHDRAWAL | OF_DOCS | OF_CATALOG

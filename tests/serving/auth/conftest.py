@@ -16,6 +16,7 @@ from serving.auth.auth_services import Auth, build_auth
 from serving.auth.roles import Role
 from serving.warehouses import Warehouses
 from tests.databases import NewDatabase
+from tests.polling import until
 from tests.serving.live_server import Api, serving
 
 PASSWORD = "correct horse battery staple"
@@ -47,6 +48,8 @@ def running_api(empty: Settings) -> Iterator[Api]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(passwords, "MEMORY_KIB", 1024)  # a twentieth of the time
         with serving(empty) as api:
+            keys = api.services.auth.signing_keys  # a thread loads them, because the API also starts without PostgreSQL
+            until(lambda: bool(keys.jwks()["keys"]), "the signing keys are loaded")
             yield api
 
 
