@@ -4,7 +4,9 @@ The functions handle objects that users have deleted in MLflow's UI, and concurr
 object.
 """
 
+import importlib
 import os
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,6 +36,22 @@ def store_uri(settings: Settings) -> str:
     return with_response_timeout(sqlalchemy_url(store, "okr-registry", limits=LIMITS), LIMITS)
 
 
+def _import_mlflow() -> None:
+    """Import MLflow with its stores, which MlflowClient would otherwise import when it is created.
+
+    If an import fails, for instance because another thread imports a package that both need, some of MLflow's modules
+    stay loaded. With these, each later import of MLflow fails as well, so they are unloaded first.
+    """
+    try:
+        importlib.import_module("mlflow")
+    except (ImportError, AttributeError):
+        for name in [name for name in sys.modules if name.partition(".")[0] == "mlflow"]:
+            del sys.modules[name]
+        importlib.import_module("mlflow")
+    for name in ("mlflow.store.tracking.sqlalchemy_store", "mlflow.store.model_registry.sqlalchemy_store"):
+        importlib.import_module(name)
+
+
 @contextmanager
 def client(settings: Settings) -> Iterator[Any]:
     """Yield an MlflowClient for the store, with telemetry disabled.
@@ -46,10 +64,9 @@ def client(settings: Settings) -> Iterator[Any]:
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("DO_NOT_TRACK", "true")
     with IMPORT_LOCK:
+        _import_mlflow()
         from mlflow import MlflowClient
         from mlflow.exceptions import MlflowException
-        from mlflow.store.model_registry import sqlalchemy_store  # noqa: F401 -- MlflowClient imports it when created
-        from mlflow.store.tracking import sqlalchemy_store as _  # noqa: F401
         from sqlalchemy.exc import DBAPIError, OperationalError
 
         store = store_uri(settings)
