@@ -126,16 +126,14 @@ def build_services(settings: Settings, *, ships_predictions: bool = True) -> Ser
     request_metrics = RequestMetrics()
     latency_reporter = LatencyReporter(request_metrics, telemetry_sender)
     auth = build_auth(settings, warehouses, client)
-    rate_limits = RateLimits(
-        RatePlans(warehouse), SharedBuckets(limited_client(settings.require("redis_url"))),
-        payer(auth.authenticator, auth.cookies.session), state=settings.state,
-    )  # fmt: skip
+    rate_limits = _rate_limits(settings, warehouse, auth)
     reporting = (write_sender, telemetry_sender, prediction_log, latency_reporter, rate_limits, auth.watch)
+    awaited = {"model": lambda: prediction.runtime.has_looked}
+    references = References.from_warehouses(warehouses)
     threads = [part.thread for part in (*reporting, *prediction.parts)]
     health = Health(
         warehouse, client, prediction.runtime, write_sender=write_sender, telemetry_sender=telemetry_sender,
-        prediction_log=prediction_log,
-        threads=threads,
+        prediction_log=prediction_log, threads=threads,
     )  # fmt: skip
     return Services(
         settings=settings,
@@ -153,31 +151,27 @@ def build_services(settings: Settings, *, ships_predictions: bool = True) -> Ser
         exports=Exports(Lists(warehouses)),
         writes=Writes.from_warehouses(warehouses, write_sender),
         event_progress=EventProgress(warehouses, LandedOffsets(settings)),
-        check_ins=CheckIns(
-            write_sender, RequestStore(warehouse), Lookups(warehouses), References.from_warehouses(warehouses)
-        ),
+        check_ins=CheckIns(write_sender, RequestStore(warehouse), Lookups(warehouses), references),
         live=LiveFigures(client),
         live_stream=LiveStream(LiveFigures(client)),
         administration=Administration(warehouse, write_sender, telemetry_sender, prediction_log),
-        admin=build_admin(
-            settings,
-            warehouse,
-            prediction_log=prediction_log,
-            prediction=prediction,
-            audit=auth.audit,
-        ),
+        admin=build_admin(settings, warehouse, prediction_log=prediction_log, prediction=prediction, audit=auth.audit),
         scorecard=Scorecard(warehouses, prediction.predictor),
         health=health,
         publication_holds=PublicationHolds(warehouse),
         recognise=recogniser(auth.authenticator),
         rate_limits=rate_limits,
         request_metrics=request_metrics,
-        readiness=Readiness(
-            lambda: auth.prepare(settings), {"model": lambda: prediction.runtime.has_looked}, settings.state
-        ),
+        readiness=Readiness(lambda: auth.prepare(settings), awaited, settings.state),
         health_check=SingleFlight(health.state),
         metrics_page=SingleFlight(MetricsPage(request_metrics, (write_sender, telemetry_sender), prediction_log).text),
     )
+
+
+def _rate_limits(settings: Settings, warehouse: Warehouse, auth: Auth) -> RateLimits:
+    buckets = SharedBuckets(limited_client(settings.require("redis_url")))
+    payer_of = payer(auth.authenticator, auth.cookies.session)
+    return RateLimits(RatePlans(warehouse), buckets, payer_of, state=settings.state)
 
 
 async def _services(request: Request) -> Services:

@@ -12,8 +12,8 @@ from lakehouse.logs import get_logger
 class ConnectionGate:
     """Lets `slots` callers use a dependency at a time. The others wait for at most `wait_s`. Thread-safe.
 
-    After a failure, all waiting and new callers fail at once, except for one at a time, who tries whether it responds
-    again. Otherwise each request that needs it would occupy a worker thread until its time limit.
+    After a failure, all waiting and new callers fail immediately, except for one at a time, which checks whether it
+    responds again. Otherwise each request that needs it would occupy a worker thread until its time limit.
     """
 
     def __init__(self, dependency: str, slots: int, wait_s: float) -> None:
@@ -39,7 +39,7 @@ class ConnectionGate:
             self._leave(caller)
 
     def report_failure(self) -> None:
-        """Let all waiting and new callers fail at once, until a caller succeeds."""
+        """Let all waiting and new callers fail immediately, until a caller succeeds."""
         with self._changed:
             self._fail()
 
@@ -91,5 +91,5 @@ class ConnectionGate:
     def _fail(self) -> None:
         if not self._is_away:
             self._is_away = True
-            self._log.warning("requests that need a dependency fail at once", dependency=self._dependency)
+            self._log.warning("requests that need a dependency fail immediately", dependency=self._dependency)
             self._changed.notify_all()

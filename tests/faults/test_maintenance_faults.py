@@ -27,7 +27,7 @@ from ingestion.maintenance import compaction, log_cleanup, run
 """
 
 
-def kept(settings: Settings) -> TableMaintenance:
+def maintained(settings: Settings) -> TableMaintenance:
     return next(each for each in maintain(settings) or [] if each.topic == TOPIC)
 
 
@@ -46,7 +46,7 @@ def test_a_vacuum_runs_between_writing_and_committing_files(
     worker.until_frozen()
     written = data_files(pipeline)
     age(written, 1.5)  # as if the vacuum's clock were a day and a half ahead, or the worker had hung that long
-    done = kept(pipeline)
+    done = maintained(pipeline)
     assert (done.deleted_files, data_files(pipeline) >= written) == (0, True)
     worker.thaw()
     worker.wait_until(lambda: landed_rows(pipeline) == 300, "every row is landed")
@@ -70,12 +70,12 @@ def test_a_worker_that_hung_longer_than_the_retention_commits_no_deleted_file(
     before = data_files(pipeline)
     worker = start_worker(pipeline, arm=arm)
     worker.until_frozen()
-    begun = time.monotonic()
+    started = time.monotonic()
     orphans = data_files(pipeline) - before
     age(orphans, 8)
-    done = kept(pipeline)
+    done = maintained(pipeline)
     assert done.deleted_files == len(orphans) > 0
-    until(lambda: time.monotonic() - begun > 1.1, "the transaction is too old", pause=0.05)
+    until(lambda: time.monotonic() - started > 1.1, "the transaction is too old", pause=0.05)
     worker.thaw()
     worker.wait_until(lambda: landed_rows(pipeline) == 600, "every row is landed")
     assert "so old that maintenance may have deleted them" in worker.text()

@@ -29,7 +29,7 @@ QUICK = (
 )
 MLFLOW = "from mlflow import MlflowClient\n"
 OF_TRAIN = {
-    "train: with a run begun": MLFLOW + "after(MlflowClient, 'create_run', die)",
+    "train: with a run started": MLFLOW + "after(MlflowClient, 'create_run', die)",
     "train: with its figures logged": MLFLOW + "after(MlflowClient, 'log_batch', die)",
     "train: in the middle of its files": "import shutil; after(shutil, 'copy2', die, times=2)",
     "train: before the run ends": MLFLOW + "before(MlflowClient, 'set_terminated', die)",

@@ -84,9 +84,9 @@ def test_a_broker_that_is_killed_and_restarted_gets_everything_in_order(
         for event in events[300:600]:
             sender.post([event])
         until(lambda: sender.problem, "the sender notices the missing broker")
-        begun = time.monotonic()
+        started_at = time.monotonic()
         assert sender.deliver(events[600]) is False
-        assert time.monotonic() - begun < 30, "a source never waits for an unavailable broker"
+        assert time.monotonic() - started_at < 30, "a source never waits for an unavailable broker"
         broker.start()
         for event in events[601:]:
             sender.post([event])
@@ -107,9 +107,9 @@ def test_a_broker_that_hangs_blocks_no_source_and_loses_nothing_when_it_resumes(
             for event in events[1:200]:
                 sender.post([event])
             until(lambda: sender.problem, "the sender notices that the broker hangs")
-            begun = time.monotonic()
+            started_at = time.monotonic()
             assert sender.deliver(events[200]) is False
-            assert time.monotonic() - begun < 30
+            assert time.monotonic() - started_at < 30
         finally:
             os.killpg(broker._process.pid, signal.SIGCONT)
         for event in events[201:]:

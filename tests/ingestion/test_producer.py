@@ -34,10 +34,10 @@ def test_accepted_messages_are_counted_by_topic(pipeline: Settings, check_in: Ev
 
 
 def test_an_unavailable_broker_is_reported_within_the_limit() -> None:
-    begun = time.monotonic()
+    started = time.monotonic()
     with pytest.raises(RetryableError, match=r"127\.0\.0\.1:1 .*make status"):
         EventProducer("127.0.0.1:1", connect_seconds=1.0)
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - started < 10
 
 
 @pytest.mark.usefixtures("_short_topic_timeout")

@@ -46,7 +46,7 @@ def check_in(key_result_id: str, at: datetime, value: float, *, is_final: bool =
 
 def story() -> list[EncodedEvent]:
     """Return events of two teams with one name, whose key results are carried over, archived or never closed."""
-    begun = on(6, 1)
+    started = on(6, 1)
     cycles = [
         CycleDefined(cycle_id=f"c-{name}", organisation_id="g", name=name, starts_on=first, ends_on=last)
         for name, first, last in (
@@ -59,7 +59,7 @@ def story() -> list[EncodedEvent]:
     silent = TeamDefined(team_id="t-3", organisation_id="g", name="Silent")
     defined = (OrganisationDefined(organisation_id="g", name="G"), *cycles, *teams, silent)
     return [
-        *(event_of(data, begun) for data in defined),
+        *(event_of(data, started) for data in defined),
         objective("o-carried", "t-1", "c-Q3", on(6, 2)),
         key_result("carried", "o-carried", on(6, 3)),
         check_in("carried", on(8, 1), 40.0),

@@ -1,4 +1,4 @@
-"""While a dependency is away, one caller at a time waits for it, and all others fail at once."""
+"""While a dependency is unavailable, one caller at a time waits for it, and all others fail immediately."""
 
 import threading
 import time

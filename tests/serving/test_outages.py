@@ -108,7 +108,7 @@ def test_an_accepted_event_survives_a_restart_of_the_service(kafka: Settings, tm
 
 def test_a_full_spool_rejects_events_with_an_error(tmp_path: Path) -> None:
     sender = sender_to(f"127.0.0.1:{choose(set())}", tmp_path, Limits(events=10))
-    event = page_viewed("turned away")
+    event = page_viewed("rejected")
     sender.post([event] * 10)
     with pytest.raises(NotPersisted):
         sender.post([event])

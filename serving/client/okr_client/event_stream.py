@@ -79,7 +79,7 @@ async def follow_async(transport: AsyncTransport, call: Call[Any]) -> AsyncItera
                     if (event := parser.feed(line)) is not None:
                         yield event
         except (httpx.TransportError, Unavailable):
-            pass
+            pass  # as in `follow`
         await anyio.sleep(parser.reconnect_s)
         parser = Parser(parser.reconnect_s)
 

@@ -26,12 +26,12 @@ def test_items_are_yielded_in_order() -> None:
 
 
 def test_a_limited_number_of_items_is_read_ahead() -> None:
-    begun: list[int] = []
+    started: list[int] = []
     beyond = threading.Event()
 
     def items() -> Iterator[int]:
         for number in range(20):
-            begun.append(number)
+            started.append(number)
             if number > BATCHES_AHEAD:
                 beyond.set()
             yield number
@@ -39,7 +39,7 @@ def test_a_limited_number_of_items_is_read_ahead() -> None:
     ahead = read_ahead(items())
     assert next(ahead) == 0
     assert not beyond.wait(0.3), "only item 0 was consumed"
-    assert begun == list(range(1 + BATCHES_AHEAD)), "the following ones are ready"
+    assert started == list(range(1 + BATCHES_AHEAD)), "the following ones are ready"
     assert next(ahead) == 1
     assert beyond.wait(10), "one more is read for each consumed item"
     ahead.close()

@@ -22,15 +22,15 @@ from lakehouse.lake import EVENT_COLUMNS, landing_schema, table_uri
 TOPIC = "okr_user_events"
 PARTITIONS = 2
 COLUMNS = (*EVENT_COLUMNS, "rejection_reason")
-BEGUN = datetime(2026, 4, 1, tzinfo=UTC)
-Places = set[tuple[int, int]]
+STARTED = datetime(2026, 4, 1, tzinfo=UTC)
+Positions = set[tuple[int, int]]
 
 
 def rows(start: int, end: int) -> pa.Table:
     """Return rows with the offsets from `start` to `end`, exclusive, of each partition, ten offsets per day."""
 
     def row(partition: int, offset: int) -> dict[str, Any]:
-        at = BEGUN + timedelta(days=offset // 10)
+        at = STARTED + timedelta(days=offset // 10)
         return {
             "kafka_partition": partition, "kafka_offset": offset, "logged_at": at, "event_date": at.date(),
             "event_id": f"01978b1c-0000-7000-8000-{partition:04d}{offset:08d}", "event_type": "okr.page.viewed.v1",
@@ -52,13 +52,13 @@ def lake(tmp_path: Path) -> str:
     return uri
 
 
-def places(lake: str, watermarks: dict[int, int], end_offsets: dict[int, int] | None = None) -> Places:
+def positions(lake: str, watermarks: dict[int, int], end_offsets: dict[int, int] | None = None) -> Positions:
     """Return the positions that `okr load` would read, each once."""
     waiting = find_pending(lake, TOPIC, Watermarks(watermarks), end_offsets)
     found = [
-        place
+        position
         for batch in waiting.batches(COLUMNS)
-        for place in zip(batch["kafka_partition"].to_pylist(), batch["kafka_offset"].to_pylist(), strict=True)
+        for position in zip(batch["kafka_partition"].to_pylist(), batch["kafka_offset"].to_pylist(), strict=True)
     ]
     assert len(found) == len(set(found))
     assert waiting.ends().offsets == watermarks | {
@@ -67,7 +67,7 @@ def places(lake: str, watermarks: dict[int, int], end_offsets: dict[int, int] | 
     return set(found)
 
 
-def wanted_places(watermarks: dict[int, int], end_offsets: dict[int, int] | None = None) -> Places:
+def wanted_positions(watermarks: dict[int, int], end_offsets: dict[int, int] | None = None) -> Positions:
     return {
         (partition, offset)
         for partition in range(PARTITIONS)
@@ -90,9 +90,9 @@ def in_one_file(lake: str) -> None:
 def test_wanted_rows_are_read_from_any_files(
     watermarks: dict[int, int], end_offsets: dict[int, int] | None, lake: str
 ) -> None:
-    assert places(lake, watermarks, end_offsets) == wanted_places(watermarks, end_offsets)
+    assert positions(lake, watermarks, end_offsets) == wanted_positions(watermarks, end_offsets)
     in_one_file(lake)
-    assert places(lake, watermarks, end_offsets) == wanted_places(watermarks, end_offsets)
+    assert positions(lake, watermarks, end_offsets) == wanted_positions(watermarks, end_offsets)
 
 
 def test_the_wanted_rows_of_a_file_without_statistics_are_read(lake: str) -> None:
@@ -101,10 +101,10 @@ def test_the_wanted_rows_of_a_file_without_statistics_are_read(lake: str) -> Non
     in_one_file(lake)
     (action,) = pa.table(DeltaTable(table_uri(lake, TOPIC)).get_add_actions(flatten=True)).to_pylist()
     assert action.get("max.kafka_offset") is None
-    assert places(lake, {0: 35}, {0: 60, 1: 100}) == wanted_places({0: 35}, {0: 60, 1: 100})
+    assert positions(lake, {0: 35}, {0: 60, 1: 100}) == wanted_positions({0: 35}, {0: 60, 1: 100})
     path = Path(table_uri(lake, TOPIC), action["path"])
     pq.write_table(pq.read_table(path, partitioning=None), path, write_statistics=False)
-    assert places(lake, {0: 35}, {0: 60, 1: 100}) == wanted_places({0: 35}, {0: 60, 1: 100})
+    assert positions(lake, {0: 35}, {0: 60, 1: 100}) == wanted_positions({0: 35}, {0: 60, 1: 100})
 
 
 def test_only_files_that_may_have_new_rows_are_opened(lake: str) -> None:
@@ -157,7 +157,7 @@ def test_a_missing_or_torn_file_is_named(
     path = next(Path(table_uri(lake, TOPIC)).rglob("*.parquet"))
     harm(path)
     with pytest.raises(error, match=f"{path.name} {says}"):
-        places(lake, {})
+        positions(lake, {})
 
 
 @settings(deadline=None)  # the machine may be busy

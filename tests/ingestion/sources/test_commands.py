@@ -131,12 +131,12 @@ def test_an_import_too_large_for_the_spool_spools_nothing(environment: Path, mon
 
 def test_live_events_have_the_current_time(kafka: Settings, environment: Path) -> None:
     before = _broker_counts(kafka.kafka_bootstrap)
-    begun = time.monotonic()
+    started = time.monotonic()
     report = _json("produce", "live", "--seconds", "1", "--rate", "40", "--scale", "small")
 
     assert sum(count["produced"] for count in report["topics"].values()) == 40
     assert (_broker_counts(kafka.kafka_bootstrap) - before).total() == 40
-    assert 0.9 < time.monotonic() - begun < 30
+    assert 0.9 < time.monotonic() - started < 30
 
 
 def test_metrics_are_sent_until_sigterm(kafka: Settings, environment: Path) -> None:

@@ -14,15 +14,15 @@ from lakehouse.contracts.check_in import CheckInRecorded
 from lakehouse.contracts.key_result import KeyResultDefined
 
 TOPIC = "okr_user_events"
-BEGUN = datetime(2026, 4, 1, tzinfo=UTC)
-LOGGED = BEGUN + timedelta(days=1)
+STARTED = datetime(2026, 4, 1, tzinfo=UTC)
+LOGGED = STARTED + timedelta(days=1)
 Connection = psycopg.Connection[tuple[object, ...]]
 Row = dict[str, Any]
 
 
 def placed(minute: int, data: msgspec.Struct, offset: int, partition: int = 0, event_id: UUID | None = None) -> Row:
-    """Return an event that occurred `minute` minutes after BEGUN; its log time follows its offset."""
-    encoded = encode(data, at=BEGUN + timedelta(minutes=minute), source="test", event_id=event_id)
+    """Return an event that occurred `minute` minutes after STARTED; its log time follows its offset."""
+    encoded = encode(data, at=STARTED + timedelta(minutes=minute), source="test", event_id=event_id)
     event = decode(encoded.topic, encoded.value)
     return {
         "event_type": event.envelope.type,

@@ -9,7 +9,7 @@ from lakehouse.contracts.key_result import KeyResultArchived
 from lakehouse.contracts.objective import ObjectiveArchived, ObjectiveDefined
 from lakehouse.contracts.team import TeamArchived, TeamDefined
 from lakehouse.contracts.user import UserDeactivated, UserDefined
-from tests.ingestion.state.events import BEGUN, LOGGED, Row, check_in, key_result, placed
+from tests.ingestion.state.events import LOGGED, STARTED, Row, check_in, key_result, placed
 
 few = st.integers(0, 2)
 organisations = st.sampled_from("gh")
@@ -32,7 +32,7 @@ payloads = st.one_of(
         lambda cycle, organisation, last_day: CycleDefined(
             cycle_id=f"c{cycle}", organisation_id=organisation, name="c", starts_on=date(2026, 1, 1), ends_on=last_day
         ),
-        few, organisations, st.sampled_from((BEGUN.date() - timedelta(days=1), BEGUN.date())),
+        few, organisations, st.sampled_from((STARTED.date() - timedelta(days=1), STARTED.date())),
     ),
     few.map(lambda cycle: CycleClosed(cycle_id=f"c{cycle}")),
     st.builds(lambda name, user: KeyResultArchived(key_result_id=f"kr{name}", user_id=f"u{user}"), few, few),
@@ -61,7 +61,7 @@ TWO_ORGANISATIONS = [
         TeamDefined(team_id=f"t{number}", organisation_id=organisation, name="t"),
         CycleDefined(
             cycle_id=f"c{number}", organisation_id=organisation, name="c", starts_on=date(2026, 1, 1),
-            ends_on=BEGUN.date(),
+            ends_on=STARTED.date(),
         ),
         UserDefined(user_id=f"u{number}", name="n", email="e0@x.org", team_id=f"t{number}"),
         ObjectiveDefined(objective_id="op"[number], team_id=f"t{number}", cycle_id=f"c{number}", title="t"),

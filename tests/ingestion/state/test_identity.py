@@ -15,7 +15,7 @@ from lakehouse.contracts.team import TeamDefined
 from lakehouse.contracts.user import UserDefined
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
-from tests.ingestion.state.events import BEGUN, LOGGED, TOPIC, Connection, Row, apply, check_in, key_result, placed
+from tests.ingestion.state.events import LOGGED, STARTED, TOPIC, Connection, Row, apply, check_in, key_result, placed
 
 WITHHELD = "SELECT withheld_because FROM app.event WHERE withheld_because IS NOT NULL ORDER BY 1"
 
@@ -28,7 +28,7 @@ def loader(fresh_database: Settings) -> Iterator[Connection]:
 
 def organisation(name: str, offset: int) -> list[Row]:
     """A team, a cycle, a user, an objective, a key result and a check-in of an organisation, named after it."""
-    start = BEGUN.date()
+    start = STARTED.date()
     cycle = CycleDefined(
         cycle_id=f"c-{name}", organisation_id=name, name="Q", starts_on=start, ends_on=start + timedelta(90)
     )
@@ -108,7 +108,7 @@ def test_events_that_do_not_count_are_no_activity(loader: Connection) -> None:
     assert store.apply(TOPIC, [by_another], {0: Span(position, position + 1)}).may_change_activity
     recent = store.recent(0)
     assert by_another["event_id"] not in recent.check_ins
-    assert recent.users == {f"u-{name}": (BEGUN + timedelta(minutes=5)).timestamp() for name in "gh"}
+    assert recent.users == {f"u-{name}": (STARTED + timedelta(minutes=5)).timestamp() for name in "gh"}
 
 
 def state(loader: Connection) -> list[list[tuple[object, ...]]]:

@@ -20,7 +20,7 @@ from lakehouse.contracts.user import UserDefined
 from lakehouse.errors import RetryableError
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
-from tests.ingestion.state.events import BEGUN, LOGGED, TOPIC, Connection, apply, check_in, key_result, placed
+from tests.ingestion.state.events import LOGGED, STARTED, TOPIC, Connection, apply, check_in, key_result, placed
 
 HISTORY = [
     placed(0, UserDefined(user_id="u", name="Ann", email="a@x.org"), 0, 1),
@@ -77,7 +77,7 @@ def test_the_state_does_not_depend_on_order_and_batching_of_events(seed: int, lo
     shown = "SELECT objective, key_result, progress, status, u.name FROM app.okrs JOIN app.users u USING (user_id)"
     assert loader.execute(shown).fetchall() == [("Second", "to 200", Decimal("0.40"), "in_progress", "Bob")]
     created = "SELECT created_at, updated_at FROM app.okrs"
-    assert loader.execute(created).fetchall() == [(BEGUN + timedelta(minutes=2), BEGUN + timedelta(minutes=8))]
+    assert loader.execute(created).fetchall() == [(STARTED + timedelta(minutes=2), STARTED + timedelta(minutes=8))]
 
 
 def test_a_key_result_is_projected_before_its_objective_and_owner(loader: Connection) -> None:
@@ -107,7 +107,7 @@ def test_later_check_ins_do_not_reopen_a_closed_key_result(
     ]
     apply_in_order(loader, [history[each] for each in order], batch)
     shown = "SELECT status, is_closed, last_value, last_check_in_at FROM app.okrs"
-    assert loader.execute(shown).fetchall() == [("achieved", True, 90.0, BEGUN + timedelta(minutes=3))]
+    assert loader.execute(shown).fetchall() == [("achieved", True, 90.0, STARTED + timedelta(minutes=3))]
 
 
 def test_one_uuid_in_two_spellings_is_one_user(loader: Connection) -> None:
@@ -152,7 +152,7 @@ def test_correcting_a_closing_check_in_to_an_open_one_reopens_the_key_result(
         placed(3, check_in(1, 90), 3),  # corrected: not final
     ]
     apply_in_order(loader, [history[each] for each in order], batch)
-    assert okr(loader) == ("in_progress", False, 50.0, BEGUN + timedelta(minutes=4))
+    assert okr(loader) == ("in_progress", False, 50.0, STARTED + timedelta(minutes=4))
 
 
 @pytest.mark.parametrize("order", ORDERS)
@@ -167,10 +167,10 @@ def test_a_check_in_corrected_to_an_earlier_time_leaves_no_trace_at_the_old_time
         placed(3, check_in(2, 20), 3),  # six minutes earlier, with another value
     ]
     apply_in_order(loader, [history[each] for each in order], batch)
-    assert okr(loader) == ("in_progress", False, 10.0, BEGUN + timedelta(minutes=5))
+    assert okr(loader) == ("in_progress", False, 10.0, STARTED + timedelta(minutes=5))
     kept = "SELECT check_in_id, value, checked_in_at, logged_at FROM app.check_ins WHERE check_in_id = 'c2'"
     assert loader.execute(kept).fetchall() == [
-        ("c2", 20.0, BEGUN + timedelta(minutes=3), LOGGED + timedelta(seconds=3))
+        ("c2", 20.0, STARTED + timedelta(minutes=3), LOGGED + timedelta(seconds=3))
     ]
 
 
@@ -277,5 +277,5 @@ def test_an_unknown_field_called_user_id_is_no_activity(loader: Connection) -> N
     apply(loader, [*events, placed(4, check_in(1, 1, user="u"), 4)])
     assert loader.execute("SELECT user_id FROM app.user_activity").fetchall() == []
     recent = StateStore(loader, "cluster", "group").recent(0)
-    assert recent.users == {"u": (BEGUN + timedelta(minutes=4)).timestamp()}
+    assert recent.users == {"u": (STARTED + timedelta(minutes=4)).timestamp()}
     assert loader.execute("SELECT count(*) FROM app.refused_event").fetchall() == [(0,)]

@@ -81,7 +81,7 @@ def test_a_chain_computed_anew_without_the_secret_is_found(log_settings: Setting
 
 
 def reseal(settings: Settings, forger: Chain, until: int) -> None:
-    """Compute the log anew up to an event, with a key of one's own, as whoever owns the table can."""
+    """Recompute the log up to an event, with a key of one's own, as whoever owns the table can."""
     columns = "event_id, occurred_at, actor, action, subject, outcome, address, details"
     with psycopg.connect(settings.require("dsn_owner")) as connection:
         previous = FIRST_HASH

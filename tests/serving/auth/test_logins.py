@@ -1,4 +1,4 @@
-"""Logins of apps: refresh tokens, changed passwords, limits on failures, and 200 logins at once."""
+"""Logins of apps: refresh tokens, changed passwords, limits on failures, and 200 concurrent logins."""
 
 import asyncio
 import time

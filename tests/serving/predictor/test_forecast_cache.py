@@ -55,8 +55,8 @@ def test_another_version_publication_or_database_has_its_own_forecasts(client: "
     cache, other = ForecastCache(client), CurrentForecasts({})
     assert cache.get_or_compute(publication(2), "m/1", lambda: FORECASTS) == FORECASTS
     assert cache.get_or_compute(publication(2), "m/1", computed) == FORECASTS
-    anew = publication(2, NOW.replace(microsecond=1))
-    for key in ((publication(2), "m/2"), (publication(3), "m/1"), (anew, "m/1")):
+    republished = publication(2, NOW.replace(microsecond=1))
+    for key in ((publication(2), "m/2"), (publication(3), "m/1"), (republished, "m/1")):
         assert cache.get_or_compute(*key, lambda: other) == other
 
 
