@@ -43,7 +43,7 @@ TABLES = (
 
 
 def suites() -> tuple[Suite, ...]:
-    """Return one suite per mart, in the order of TABLES."""
+    """Return the suites, in the order of TABLES."""
     return tuple(Suite(name, table, sql_rules(name), rows_at_least=minimum) for name, table, minimum in TABLES)
 
 

@@ -69,7 +69,7 @@ def load_command(as_json: AsJson = False) -> None:
 
 @lake.command("verify")
 def lake_verify(as_json: AsJson = False) -> None:
-    """Prove that every event landed once and was loaded once. Exits with status 1 if this cannot be proved."""
+    """Prove that no event was lost or duplicated between Kafka and raw. Exits with status 1 if this is not proved."""
     from ingestion.ledger import record, verify
     from ingestion.ledger.report import as_document, as_table
 
@@ -127,7 +127,7 @@ def lake_repair() -> None:
 def lake_accept_loss(
     yes: Annotated[bool, typer.Option("--yes", help="Accept the loss. Without this option, only list it.")] = False,
 ) -> None:
-    """Continue landing after the broker has deleted events that had not landed, and record these as lost.
+    """List events that the broker deleted before they landed. With --yes, record them as lost, so landing can continue.
 
     First ask the owners of the sources to send the events again.
     """

@@ -78,7 +78,7 @@ def publish(dsn_transform: str, *, gate: Mapping[str, Any], model_version: str |
 
 
 def record_model_version(dsn_transform: str, publication_id: int, version: str | None) -> None:
-    """Record the serving model version of the current publication, unless it is already recorded."""
+    """Record which model version serves the current publication, unless one is already recorded."""
     with connect(dsn_transform, application="okr-publication") as connection:
         connection.execute(
             "UPDATE ops.publication SET model_version = %s "
@@ -128,7 +128,7 @@ def rollback(dsn_transform: str, *, leaving: int | None = None) -> Rollback:
     has already been rolled back, nothing changes.
 
     Raises:
-        NotPossible: there is no older version to return to, or another publication than `leaving` is current.
+        NotPossible: there is no older version to return to, or a publication other than `leaving` is current.
     """
     with publisher(dsn_transform) as connection:
         if leaving is not None and (restored := _current_if_left(connection, leaving)) is not None:

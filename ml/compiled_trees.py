@@ -1,4 +1,4 @@
-"""Score and explain single rows with boosted trees in microseconds. The margins are bit-equal to XGBoost's.
+"""Score and explain single rows with boosted trees in microseconds. The margins are bit-identical to XGBoost's.
 
 XGBoost is built for many rows: a call takes about 130 us even for one row, and 1,600 us with contributions. Here, the
 outcomes of all splits of a row are looked up in one step. Each feature has, for each interval between its thresholds, a

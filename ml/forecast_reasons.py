@@ -105,7 +105,7 @@ def _needed_if_not_reached(row: Mapping[str, float]) -> str:
 def _needed(row: Mapping[str, float]) -> str:
     per_week = _needed_per_week(row)
     return (
-        f"{percent(per_week, decimals=1)} is needed for a score of {ACHIEVED_SCORE}"
+        f"{percent(per_week, decimals=1)} per week is needed for a score of {ACHIEVED_SCORE}"
         if per_week < 1
         else f"far less than is needed for a score of {ACHIEVED_SCORE}"
     )

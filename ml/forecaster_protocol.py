@@ -9,8 +9,8 @@ import msgspec
 class Forecast(msgspec.Struct, frozen=True):
     """P(final score >= 0.7), bounds of the final score (0-1), and reasons in plain language, strongest first.
 
-    `contributions` are the effects of the features on `margin`, the log-odds of the probability, and add up to it. A
-    rule has neither.
+    `contributions` are the effects of the features on `margin`, the log-odds of the probability. With the base value
+    (`base`), they add up to it. A rule has neither.
     """
 
     probability: float

@@ -1,7 +1,8 @@
 """Forecast one key result in about 10 us, with the compiled trees and the formulas of `ForecastModel` for single rows.
 
 `ForecastModel` computes with columns, which costs several hundred microseconds even for one row. Both give equal
-forecasts up to the rounding of 64-bit numbers (tests/ml/test_row_forecast.py); the margins of the trees are bit-equal.
+forecasts up to the rounding of 64-bit numbers (tests/ml/test_row_forecast.py); the margins of the trees are
+bit-identical.
 """
 
 import math
@@ -112,7 +113,7 @@ def _score(log_pace: float, progress: float, remaining: float) -> float:
 
 
 def row_forecaster(model: ForecastModel, rows: Sequence[Row]) -> RowForecaster | None:
-    """Compile a model for single rows. Return None, with a warning, if its trees are not bit-equal to XGBoost's.
+    """Compile a model for single rows. Return None, with a warning, if its trees are not bit-identical to XGBoost's.
 
     The margins are compared on `rows`, which are valid feature rows, and on rows with values at the trees' thresholds.
     """

@@ -13,7 +13,7 @@ from lakehouse.errors import PermanentError, RetryableError
 
 
 class Redis(Service):
-    """The server. Its users are in a settings file, because any user can read a command line."""
+    """The server. Its logins are in a configuration file: any user of the host could read them on a command line."""
 
     name: ClassVar[str] = "redis"
     code: ClassVar[tuple[str, ...]] = ("infra/local/redis.py", "infra/local/redis_users.py")

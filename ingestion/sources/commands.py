@@ -45,9 +45,9 @@ def produce_files(
 ) -> None:
     """Send an organisation's history from CSV files, and list each rejected row with its line and the reason.
 
-    Nothing is sent if more than 10 % of a file's rows are rejected, or if a quote, a decimal comma or the encoding
-    makes other rows ambiguous. In these cases, the command asks for confirmation if it runs in a terminal; otherwise it
-    requires --accept-rejects.
+    Nothing is sent if more than 10 % of a file's rows are rejected, or if an unclosed quote, a decimal comma,
+    the encoding or an overlong line makes other rows ambiguous. In these cases, the command asks for confirmation if it
+    runs in a terminal; otherwise it requires --accept-rejects.
     """
     from ingestion.sources.okr_files.importer import (
         ImportReport,

@@ -72,7 +72,7 @@ def consume_state(
                 if drain and batch.rows == 0 and reader.is_at_end():
                     break
     except psycopg.Error as error:
-        raise RetryableError(f"PostgreSQL failed, and no event of the batch was stored: {error}") from error
+        raise RetryableError(f"PostgreSQL failed; the consumer continues from the stored offsets: {error}") from error
     finally:
         reader.close()
     return applied

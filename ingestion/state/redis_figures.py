@@ -9,8 +9,8 @@ key of its own and reads the previous number. If Redis has lost data (after a fl
 failed write), the previous number does not match, and the consumer rewrites all figures. An idle consumer writes once
 per second, so the figures are restored even if no events arrive.
 
-Several consumers may write concurrently. Every write that changes more than lags increments a shared counter. Before a
-consumer queries the database for figures that it will replace, it starts to watch this counter. If another consumer
+Several consumers may write concurrently. Every write that changes anything but lags increments a shared counter. Before
+a consumer queries the database for figures that it will replace, it starts to watch this counter. If another consumer
 writes in the meantime, Redis rejects the write, and the query is repeated.
 """
 
@@ -32,7 +32,7 @@ log = get_logger(__name__)
 
 ACTIVE_USERS = "okr:active_users"  # sorted set: user id -> last activity
 CHECK_INS = "okr:check_ins"  # sorted set: event id -> time of the check-in
-CYCLE_PROGRESS = "okr:cycle_progress"  # hash: cycle id -> mean score of its key results, 0-1
+CYCLE_PROGRESS = "okr:cycle_progress"  # hash: cycle id -> weighted mean score of its key results, 0-1
 LAG = "okr:consumer_lag"  # hash: group/topic/partition -> unread events
 WRITTEN_AT = "okr:figures_written_at"  # hash: recent, progress or group/topic/partition -> time of its last update
 WRITES = "okr:figures:"  # prefix, followed by the id of a writer -> number of its last write
@@ -206,7 +206,7 @@ def read_live(redis: "Redis") -> tuple[dict[str, Figure], dict[str, Figure]]:
     """Return the current figures by name, and the lag (events) of each consumer group.
 
     The figures are active_users (in the last 15 minutes), check_ins_per_minute (averaged over the last five minutes)
-    and progress_by_cycle (by cycle id, the mean score of the cycle's key results, 0-1).
+    and progress_by_cycle (by cycle id, the weighted mean score of its key results, 0-1).
 
     Raises:
         redis.RedisError: Redis is down.

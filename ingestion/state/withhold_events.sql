@@ -79,7 +79,7 @@ withheld AS (
     SELECT DISTINCT event_id FROM ops.event_review WHERE decision = 'withhold'
 ),
 
--- A claim is the statement of one event that its entity belongs to one of these organisations. Claims of events that an
+-- A claim is the statement of one event that its entity belongs to one of `organisation_ids`. Claims of events that an
 -- operator withheld are ignored, and so are claims that contradict themselves, unless they were released. Otherwise, an
 -- incorrect event would prevent the corrected one from being counted.
 root_claim AS (
@@ -254,6 +254,7 @@ key_result_claim AS MATERIALIZED (
 key_result_owner AS (
     SELECT
         entity_id,
+        -- This aggregate works for any ids.
         app.organisations_of(ARRAY[key_result_id], is_released ORDER BY position) AS key_result_ids
     FROM key_result_claim
     WHERE

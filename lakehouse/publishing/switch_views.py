@@ -21,7 +21,7 @@ def switch_to(connection: "Connection[Any]", publication_id: int) -> None:
     """
     built, stored = published_views.built(connection, publication_id), published_views.stored(connection)
     present = {mart for mart, version in published_views.attached(connection, built) if version == publication_id}
-    # An attached version always has the columns of its store. When those change, a copy of the version is attached.
+    # An attached version always has the columns of the partitioned table. When those change, a copy is attached.
     changed = {m: built[m] for m in built.keys() & stored.keys() - present if built[m] != stored[m]}
     changed_columns.prepare(connection, changed, publication_id)
     for mart in sorted(built.keys() - present):

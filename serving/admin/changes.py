@@ -1,4 +1,4 @@
-"""Record what operators change in the audit log: who, what, and whether it succeeded."""
+"""Record operators' changes in the audit log: who changed what, and whether it succeeded."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

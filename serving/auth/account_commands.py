@@ -52,7 +52,7 @@ def add_account(  # noqa: PLR0913, PLR0917 -- the options of the command
 
 @app.command("roles")
 def list_roles() -> None:
-    """List the roles and their rights. Those marked with * require that the account has no organisation."""
+    """List the roles and their rights. Rights marked with * require that the account has no organisation."""
     from serving.auth.roles import OF_THE_INSTALLATION, RIGHTS
 
     for role, rights in RIGHTS.items():

@@ -25,7 +25,7 @@ def add_key(
         int | None, typer.Option(min=1, help="Days until the key expires. Without this option, it never does.")
     ] = None,
 ) -> None:
-    """Create an API key of an account and print it once."""
+    """Create an API key for an account and print it once."""
     expires_at = datetime.now(UTC) + timedelta(days=days) if days else None
     with auth_services() as (services, _):
         new = services.api_keys.add(username, name, scope, actor(), expires_at)
@@ -105,7 +105,7 @@ def verify_audit(
     ] = "",
     earlier_secrets: Annotated[
         typer.FileText | None,
-        typer.Option(help="A file with earlier values of OKR_JWT_SECRET, one a line, which sealed earlier events."),
+        typer.Option(help="A file with earlier values of OKR_JWT_SECRET, one per line, which sealed earlier events."),
     ] = None,
     accept_key: Annotated[
         list[str] | None,

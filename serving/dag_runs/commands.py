@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     from serving.dag_runs.service import DagRuns, Run
 
-app = typer.Typer(no_args_is_help=True, help="List, start and watch runs of Airflow's DAGs.")
+app = typer.Typer(no_args_is_help=True, help="List, start and show runs of Airflow's DAGs.")
 DagId = Annotated[str, typer.Argument(help="The id of the DAG, e.g. okr_etl_dag.")]
 
 

@@ -54,7 +54,7 @@ def create(  # noqa: PLR0913, PLR0917 -- the fields of an experiment
         typer.Option(
             min=0,
             max=1,
-            help="Stop an arm if its mean probability and the achieved share differ by more than this. 0: no limit.",
+            help="Stop an arm if its mean probability differs from the share achieved by more than this. 0: no limit.",
         ),
     ] = 0,
     min_calls: Annotated[int, typer.Option(min=1, help="Number of calls before a guardrail may stop an arm.")] = 20,

@@ -34,8 +34,9 @@ class Guardrails(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     of a call of the model for an individual request (batches of all forecasts are not timed): the arm is stopped if
     more than 5 % of its calls take longer.
 
-    `max_calibration_gap` is the largest difference between the mean probability and the achieved share, once at least
-    `min_key_results` key results that the arm has forecast are closed. None switches a guardrail off.
+    `max_calibration_gap` is the largest difference between the mean probability and the share of key results that were
+    achieved, once at least `min_key_results` key results that the arm has forecast are closed. None switches a
+    guardrail off.
     """
 
     max_error_share: Annotated[float, Meta(ge=0.0, le=1.0)] | None = 0.05

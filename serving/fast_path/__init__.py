@@ -1,1 +1,1 @@
-"""POST /predict from memory, before FastAPI, by the schema of the documented route."""
+"""POST /predict from memory, before FastAPI, by the schema of the regular route."""

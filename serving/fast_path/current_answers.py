@@ -26,7 +26,7 @@ class CurrentAnswers:
         self._answers: PreparedAnswers | None = None
 
     def newest(self) -> PreparedAnswers | None:
-        """Return the current answers, or None if the documented route must answer. Never blocks.
+        """Return the current answers, or None if the regular route must answer. Never blocks.
 
         Call it on the event loop only.
         """

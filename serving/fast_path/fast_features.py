@@ -1,6 +1,6 @@
 """Answer POST /predict with one row of named features by the version's function for single rows.
 
-The documented route answers the first request of each version. Its response and its event are then the templates of
+The regular route answers the first request of each version. Its response and its event are then the templates of
 all others, which differ only in ids, times, outputs and reasons.
 """
 
@@ -66,7 +66,7 @@ class FastVersion:
         return b"%b%b%b" % (self._head, msgspec.json.encode(item), END)
 
     def _learn(self, scored: Scored) -> None:
-        """Make the templates from what the documented route would answer and record.
+        """Make the templates from what the regular route would answer and record.
 
         Raises:
             ContractViolation: the output breaks the contract of the event.
@@ -101,7 +101,7 @@ class ByFeatures:
         self._by: FastVersion | None = None
 
     def read(self, body: bytes) -> AskedFeatures | None:
-        """Return the row, or None if the documented route should answer."""
+        """Return the row, or None if the regular route should answer."""
         state = self._runtime.current(DEFAULT_MODEL)
         if state is not self._state:
             self._state, self._by = state, _fast_version(state)

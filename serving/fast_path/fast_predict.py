@@ -1,8 +1,8 @@
-"""Answer usual POST /predict from memory (`FastProtocol`), in front of the documented route.
+"""Answer usual POST /predict from memory (`FastProtocol`), in front of the regular route.
 
 Only the usual request is answered here: a caller whose credential was verified recently, within its rate limit, and a
 JSON body with `key_result_ids` whose forecasts are prepared, or one row of `features` (fast_features.py).
-Everything else, errors included, goes through RequestGuard to the documented route (serving/predictor/routes.py).
+Everything else, errors included, goes through RequestGuard to the regular route (serving/predictor/routes.py).
 tests/serving/test_fast_predict.py holds both together.
 """
 
@@ -44,7 +44,7 @@ class Answerer(Protocol[T]):
     """Answers one kind of body. Neither method may block."""
 
     def read(self, body: bytes) -> T | None:
-        """Return what the body asks for, or None if the documented route should answer."""
+        """Return what the body asks for, or None if the regular route should answer."""
         ...
 
     def items(self, asked: T) -> int:
@@ -52,9 +52,9 @@ class Answerer(Protocol[T]):
         ...
 
     def answer(self, asked: T, ids: RequestIds) -> Served | None:
-        """Record the predictions and return the response, or None if the documented route should answer.
+        """Record the predictions and return the response, or None if the regular route should answer.
 
-        After the predictions are recorded, nothing may fail: the documented route would record them again.
+        After the predictions are recorded, nothing may fail: the regular route would record them again.
         """
         ...
 
@@ -69,7 +69,7 @@ class Accepted(NamedTuple):
 
 
 class FastPredict:
-    """Answers usual requests like RequestGuard and the documented route do."""
+    """Answers usual requests like RequestGuard and the regular route do."""
 
     def __init__(  # noqa: PLR0913 -- what it answers with
         self,
@@ -120,9 +120,7 @@ class FastPredict:
         except NotPersisted:
             return None
         except Exception as error:  # the application can do without this layer
-            get_logger(__name__).error(
-                "a request is answered by the documented route", error=str(error), exc_info=error
-            )
+            get_logger(__name__).error("a request is answered by the regular route", error=str(error), exc_info=error)
             return None
         if accepted is None:
             return None
@@ -132,7 +130,7 @@ class FastPredict:
         )  # fmt: skip
         try:
             self._note(accepted, time.perf_counter() - started)
-        except Exception as error:  # the predictions are recorded, and the documented route would record them again
+        except Exception as error:  # the predictions are recorded, and the regular route would record them again
             get_logger(__name__).error("a request is answered but not counted", error=str(error), exc_info=error)
         return lines, content
 
@@ -155,7 +153,7 @@ class FastPredict:
             served = by.answer(asked, ids)
         finally:
             if served is None:
-                self._give_back(identity, items)  # the documented route charges
+                self._give_back(identity, items)  # the regular route charges
         return None if served is None else Accepted(ids, policy, limit, served)
 
     def _note(self, accepted: Accepted, took_s: float) -> None:
@@ -170,7 +168,7 @@ class FastPredict:
 
 
 class _ByIdBody(msgspec.Struct, forbid_unknown_fields=True):
-    """The usual body. The documented route explains every other one."""
+    """The usual body. The regular route explains every other one."""
 
     key_result_ids: Annotated[list[str], msgspec.Meta(min_length=1, max_length=1_000)]
 
@@ -192,7 +190,7 @@ class ById:
         self._new_id = EventIds().next
 
     def read(self, body: bytes) -> "Asked | None":
-        """Return the ids, or None if the documented route should answer. Answers are prepared for payers only."""
+        """Return the ids, or None if the regular route should answer. Answers are prepared for payers only."""
         answers = self._answers()
         # A repeated field is an error that msgspec does not see, and a backslash can spell the same field differently.
         if answers is None or body.count(FIELD) != 1 or b"\\" in body:

@@ -1,6 +1,6 @@
 """The answers of POST /predict, prepared in memory: per key result, the JSON around its prediction's id, and its event.
 
-The documented route makes both, once per key result, publication and model, so an answer from here has the same form.
+The regular route makes both, once per key result, publication and model, so an answer from here has the same form.
 """
 
 from collections.abc import Callable
@@ -25,7 +25,7 @@ class Served(NamedTuple):
 
 
 class Answered(NamedTuple):
-    """What the documented route answers to a request for one key result, the event that it records, and its metric."""
+    """What the regular route answers to a request for one key result, the event that it records, and its metric."""
 
     body: bytes
     prediction_id: str

@@ -81,7 +81,7 @@ def _listed(found: list[ListedModel], *, shows_system: bool) -> dict[str, Any]:
 
 
 def _model(listed: ListedModel, *, shows_system: bool) -> Model:
-    """Describe a model. Hosts, processes, errors and administrators concern only those who read about the system."""
+    """Describe a model. Hosts, processes, errors and administrators are shown only to holders of `read-system`."""
     model, state = listed.model, listed.state
     directive = Directive.model_validate(state.directive, from_attributes=True)
     if not shows_system:

@@ -1,4 +1,4 @@
-"""Predictions, which are served outputs of a model with an id, and the events that record them."""
+"""Predictions (outputs of models, each with an id), and the events that record them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ SOURCE = "okr-api"
 
 @dataclass(frozen=True)
 class Prediction:
-    """An output of a model, as returned in one response. `by` is the version that predicted, with its arm, if any.
+    """An output of a model: served, or made by a shadow arm. `by` is the version that predicted, with its arm, if any.
 
     `key_result_id`, `cycle_id`, `as_of` and `known_at` are None if the features came with the request.
     """

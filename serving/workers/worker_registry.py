@@ -1,4 +1,4 @@
-"""Register this process in `serving.worker` and keep its heartbeat, so that others know which workers are live."""
+"""Register this process in `serving.worker` and send its heartbeat, so that others know which workers are live."""
 
 import os
 import socket
@@ -19,7 +19,7 @@ FORGOTTEN_AFTER_S = 3600.0
 
 
 class WorkerRegistry:
-    """The registration of this process. `worker_id` is chosen at the start, so forked processes have different ids."""
+    """The registration of this process. `start` chooses a new `worker_id`, so processes forked before it differ."""
 
     def __init__(self, warehouse: Warehouse, state: Path, heartbeat_s: float = HEARTBEAT_S) -> None:
         self.worker_id = uuid.uuid4()

@@ -9,7 +9,7 @@ from serving.writes.store import Entity, StoredEvent, Version
 
 
 def answer(accepted: Accepted, response: Response) -> WriteAccepted:
-    """Return the response to a request for one event."""
+    """Return the response to a request that writes one event."""
     written = _written(accepted.events[0])
     response.headers["Location"] = written.status_url
     if written.etag is not None:

@@ -27,7 +27,7 @@ router = APIRouter(prefix="/v1", tags=["writes"], route_class=StrictRoute)
 
 Writer = Annotated[Identity, Depends(RequireToken(Right.RECORD))]
 Definer = Annotated[Identity, Depends(RequireToken(Right.DEFINE))]
-AllowUnknown = Annotated[bool, Query(description="Accept names of entities that are not defined yet.")]
+AllowUnknown = Annotated[bool, Query(description="Accept references to entities that are not defined yet.")]
 IfMatch = Annotated[
     str | None, Header(max_length=100, description="Entity tag of the version that is replaced, or `*` for any.")
 ]

@@ -41,7 +41,7 @@ def test_reasons_name_the_numbers_behind_them(model: ForecastModel, current: lis
     reasons = " ".join(forecast.reasons)
     assert 0 <= forecast.low <= forecast.high <= 1
     assert "The owner's confidence is 5%. This divides the odds" in reasons
-    assert "is needed for a score of 0.7" in reasons
+    assert "% per week is needed for a score of 0.7" in reasons
     assert "The last check-in is 20 days old" in forecast.reasons[-1]
     assert len(forecast.reasons) <= 4
 
@@ -52,7 +52,7 @@ def test_the_needed_pace_is_the_missing_progress_per_week_since_the_last_check_i
     reasons = []
     for row, forecast in zip(current, model.forecast(current), strict=True):
         weeks = (row["days_since_check_in"] + row["days_remaining"]) / 7
-        for shown in re.findall(r"([\d.]+)% is needed for a score of 0\.7", " ".join(forecast.reasons)):
+        for shown in re.findall(r"([\d.]+)% per week is needed for a score of 0\.7", " ".join(forecast.reasons)):
             assert float(shown) == pytest.approx(100 * (0.7 - row["progress_ratio"]) / weeks, abs=0.1, rel=0.01)
             reasons.append(row["days_since_check_in"])
     assert max(reasons) > 1, "no reason of a check-in some days ago: the test proves little"

@@ -1,4 +1,4 @@
-"""On the fast path, a request is paid and recorded once, or left to the documented route for nothing."""
+"""On the fast path, a request is paid and recorded once, or left to the regular route for nothing."""
 
 import json
 from collections.abc import Callable, Iterator

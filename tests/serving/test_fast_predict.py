@@ -1,4 +1,4 @@
-"""The fast path of POST /predict and the documented route: the same answers, and who answers what."""
+"""The fast path of POST /predict and the regular route: the same answers, and who answers what."""
 
 import json
 from collections.abc import Callable
@@ -45,7 +45,7 @@ def ids(fast: Api, headers: dict[str, str]) -> list[str]:
 
 
 class Routes:
-    """Counts which requests reach the documented route."""
+    """Counts which requests reach the regular route."""
 
     def __init__(self, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
         self.documented = 0
@@ -74,7 +74,7 @@ def forecastable(fast: Api, ids: list[str]) -> list[str]:
 
 
 def post(api: Api, body: bytes, headers: dict[str, str], *, is_fast: bool) -> httpx.Response:
-    """Send a body, to the fast path or only to the documented route: a repeated header makes a request unusual."""
+    """Send a body, to the fast path or only to the regular route: a repeated header makes a request unusual."""
     sent = list(headers.items()) if is_fast else [*headers.items(), ("Content-Type", headers["Content-Type"])]
     return api.client.post("/predict", content=body, headers=sent)
 

@@ -55,7 +55,7 @@ def create(
     actor: ManagingActor,
     idempotency_key: IdempotencyKey = None,
 ) -> NewApiKeyResponse:
-    """Create an API key of an account. Only this response contains its secret.
+    """Create an API key for an account. Only this response contains its secret.
 
     With an `Idempotency-Key`, a repeated request creates no second key: it is a conflict that names the first one.
     """

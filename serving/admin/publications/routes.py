@@ -42,8 +42,8 @@ def current(services: ServicesDep) -> CurrentPublicationResponse:
 def roll_back(body: RollbackBody, services: ServicesDep, operator: OperatorDep) -> RollbackResponse:
     """Make the previous publication current again. New publications are then on hold until they are resumed.
 
-    The request names the publication to leave, so it can be repeated safely: a repeat changes nothing, and neither does
-    a request that comes after another publication.
+    The request names the publication to roll back, so it can be repeated safely: a repeat changes nothing, and neither
+    does a request that comes after another publication.
     """
     result = services.admin.publications.roll_back(body.leaving, operator)
     return RollbackResponse.model_validate(

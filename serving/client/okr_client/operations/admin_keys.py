@@ -22,7 +22,7 @@ def _api_keys(*, username: str | None = None, limit: int | None = None) -> Call[
 def _create(
     username: str, *, name: str, scopes: Sequence[str], idempotency_key: str | None = None, days: int | None = None
 ) -> Call[models.NewApiKeyResponse]:
-    """Create an API key of an account. Only this response contains its secret.
+    """Create an API key for an account. Only this response contains its secret.
 
     With an `Idempotency-Key`, a repeated request creates no second key: it is a conflict that names the first
     one.

@@ -23,7 +23,7 @@ def _current() -> Call[models.CurrentPublicationResponse]:
 def _roll_back(*, leaving: int) -> Call[models.RollbackResponse]:
     """Make the previous publication current again. New publications are then on hold until they are resumed.
 
-    The request names the publication to leave, so it can be repeated safely: a repeat changes nothing, and
+    The request names the publication to roll back, so it can be repeated safely: a repeat changes nothing, and
     neither does a request that comes after another publication.
     """
     return Call("POST", "/admin/publications/rollback", models.RollbackResponse, body={"leaving": leaving})
