@@ -13,9 +13,9 @@ Written by `make test-chaos`; do not edit. Each row is one test that injects the
 broker, runs `okr lake verify`, and counts. *Sent* is the number of messages that the broker accepted, without those
 that the test removed from the broker before they landed (by truncation, compaction or an aborted transaction). *Found*
 is the number of distinct events in the lake; each invalid message counts as one. If events were sent more than once,
-*found* is smaller than *sent*, although nothing is lost. *Lost* events are missing in the lake; *duplicated* rows are
-those that the lake has in addition to the messages sent. *Reported in* names the issue in which users of another
-project reported the fault, and *effect there* says what it caused in that project.
+*found* is smaller than *sent*, although nothing is lost. *Lost* events are missing from the lake; *duplicated* rows are
+those that the lake has in addition to the messages sent. *Reported in* names the issue, pull request (PR) or topic of
+another project in which the fault was reported, and *effect there* says what it caused in that project.
 
 {total}
 
@@ -35,8 +35,8 @@ def page(lines: Sequence[Line]) -> str:
     )
     threads = [row.thread for row in rows.values() if row.thread]
     total = (
-        f"{len(rows)} tests; {len(threads)} of them inject faults that users of other projects reported in "
-        f"{len(set(threads))} issues.\n{sent:,} events sent, {lost:,} lost, {duplicated:,} duplicated."
+        f"{len(rows)} tests; {len(threads)} of them inject faults that were reported in other projects "
+        f"({len(set(threads))} reports).\n{sent:,} events sent, {lost:,} lost, {duplicated:,} duplicated."
     )
     return HEAD.format(total=total) + "".join(map(_row, rows.values()))
 

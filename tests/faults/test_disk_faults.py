@@ -49,14 +49,18 @@ def fill(place: Path, left_bytes: int) -> Path:
     return filler
 
 
-FULL = {"not even a data file": 4096, "a data file, but no commit": 16_384}
+FULL = {"not even space for a data file": 4096, "space for a data file, but not for its commit": 16_384}
 
 
 @pytest.mark.parametrize(
-    "space_for", [pytest.param("not even a data file", marks=pytest.mark.chaos), "a data file, but no commit"]
+    "space",
+    [
+        pytest.param("not even space for a data file", marks=pytest.mark.chaos),
+        "space for a data file, but not for its commit",
+    ],
 )
 def test_the_disk_is_full_while_the_lake_is_written(
-    space_for: str,
+    space: str,
     on_small_disk: Settings,
     producer: EventProducer,
     check_in: Events,
@@ -66,13 +70,13 @@ def test_the_disk_is_full_while_the_lake_is_written(
     send(producer, check_in, range(100))
     drain(settings, rows=50)
     worker = start_worker(settings)
-    filler = fill(disk_of(settings), FULL[space_for])
+    filler = fill(disk_of(settings), FULL[space])
     send(producer, check_in, range(100, 400))
     worker.wait_until(lambda: "Is the disk full" in worker.text(), "the worker reports the error")
     filler.unlink()
     worker.wait_until(lambda: landed_rows(settings) == 400, "every row is landed")
     assert worker.end() == 0
-    prove(settings, fault=f"full disk during a lake write: space for {space_for}", sent=400)
+    prove(settings, fault=f"full disk during a lake write: {space}", sent=400)
 
 
 def test_the_disk_is_full_when_landing_writes_a_checkpoint(

@@ -173,7 +173,8 @@ def test_a_wrong_offset_of_the_consumer_group_is_ignored(
     threads = {
         True: (
             "Iceberg #17551",
-            "a consumer read from the outdated offset of a zombie; once that had expired, events were skipped",
+            "a consumer resumed from an outdated offset that a zombie had committed; once that offset had expired, "
+            "events were skipped",
         ),
         False: ("kafka-delta-ingest PR 92", "a consumer read from the earliest offset before its seek took effect"),
     }

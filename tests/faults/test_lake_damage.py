@@ -185,7 +185,8 @@ def test_repair_changes_nothing_when_the_broker_no_longer_has_the_events(landed:
     assert sorted(path.name for path in log_of(landed).commit(0).parent.iterdir()) == before
     last_commit(log_of(landed)).write_bytes(whole)  # as from a backup
     drain(landed, rows=50)
-    prove(landed, fault="power cut, and the broker no longer has the events: a backup of one file", sent=300)
+    fault = "power cut after the broker has deleted the events: one file is restored from a backup"
+    prove(landed, fault=fault, sent=300)
 
 
 def contents(settings: Settings) -> dict[str, bytes]:

@@ -109,7 +109,7 @@ THREADS = {
     "with every file written": ("S3 sink #800", "a task that hung for half an hour woke up and wrote again"),
     "right before Kafka's commit": (
         "Iceberg #17551",
-        "a zombie wrote its old offset over the newer one; when that had expired, records were skipped",
+        "a zombie overwrote the newer offset with its old one; once the old offset had expired, records were skipped",
     ),
 }
 

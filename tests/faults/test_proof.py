@@ -57,6 +57,6 @@ def test_a_broken_ledger_fails_the_proof_even_if_the_counts_are_right(landed: Se
 def test_the_page_sums_the_proofs_of_one_test_and_names_the_threads() -> None:
     one = Line("tests/faults/test_x.py::test_a[b]", "killed", "delta-rs #1", "twice", 10, 10, 0, 0)
     text = page([one, one, Line("tests/faults/test_x.py::test_b", "frozen", "", "", 5, 4, 1, 0)])
-    assert "2 tests; 1 of them inject faults that users of other projects reported in 1 issues." in text
+    assert "2 tests; 1 of them inject faults that were reported in other projects (1 reports)." in text
     assert "25 events sent, 1 lost, 0 duplicated." in text
     assert "| killed | delta-rs #1 | twice | `test_x.py test_a[b]` | 20 | 20 | 0 | 0 |" in text
