@@ -43,7 +43,7 @@ class Settings(BaseSettings):
     prediction_log_bytes: int = Field(
         default=268_435_456,
         ge=16_777_216,
-        description="maximum size on disk of a host's served predictions that the broker has not acknowledged",
+        description="maximum size on disk of a host's predictions that the broker has not acknowledged",
     )
     redis_url: SecretStr = Field(default=SecretStr(""), description="Redis, with the user of the API")
     redis_state_url: SecretStr = Field(
@@ -108,7 +108,7 @@ class Settings(BaseSettings):
 
     @property
     def prediction_log_dir(self) -> Path:
-        """Return the folder in which the workers of this host record served predictions until they are sent."""
+        """Return the folder in which the workers of this host record predictions until they are sent."""
         return self.state / "predictions"
 
     def require(self, field: str) -> str:

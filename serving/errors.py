@@ -55,7 +55,7 @@ class CurrentVersion:
 
 
 class AlreadyDefined(PermanentError):
-    """A definition is new, but its entity already exists. `current` is its current version."""
+    """A request would create an entity that already exists. `current` is its current version."""
 
     def __init__(self, message: str, current: CurrentVersion) -> None:
         super().__init__(message)

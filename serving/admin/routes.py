@@ -34,5 +34,5 @@ routers = (
 
 @router.get("/state", dependencies=[Depends(IsOperator)], summary="Get the state of the installation")
 def state(services: ServicesDep, limit: Annotated[int, Query(ge=1, le=100)] = 10) -> AdminState:
-    """Return the newest publications and gate results, and the state of the two spools."""
+    """Return the newest publications and gate results, and the state of the spools and the prediction log."""
     return AdminState.model_validate(services.administration.state(limit), from_attributes=True)

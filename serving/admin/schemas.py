@@ -23,17 +23,17 @@ class OutboxCounts(BaseModel):
 class PredictionLogCounts(BaseModel):
     """Counts of one worker since it started, and the state of the log of all workers of its host."""
 
-    posted: int = Field(description="Forecasts that were recorded and served.")
-    not_persisted: int = Field(description="Forecasts that could not be recorded, so they were not served.")
+    posted: int = Field(description="Predictions, served or of shadow arms, that were recorded.")
+    not_persisted: int = Field(description="Predictions that could not be recorded, so they were not served.")
     bytes: int = Field(description="Size of the log on disk.")
-    seconds_behind: float = Field(description="For how long recorded forecasts have been waiting for the broker.")
+    seconds_behind: float = Field(description="For how long recorded predictions have been waiting for the broker.")
 
 
 class AdminState(BaseModel):
-    """Publications, gate results and the state of the spools."""
+    """Publications, gate results, and the state of the spools and the prediction log."""
 
     publications: list[PublicationRecord]
     gate_results: list[GateResult]
     outbox: OutboxCounts = Field(description="Check-ins.")
     telemetry: OutboxCounts = Field(description="Request latencies.")
-    forecast_log: PredictionLogCounts = Field(description="Served forecasts.")
+    forecast_log: PredictionLogCounts = Field(description="Served and shadow predictions.")

@@ -26,8 +26,8 @@ CLAIMS = ["exp", "iat", "aud", "iss", "sub", "jti", "fam", "ver", "role", "teams
 LIFE_S = 15 * 60
 CLOCK_DIFFERENCE_S = 60  # between the hosts of an installation
 LONGEST_TOKEN = 8192
-# PyJWT ignores characters that are not of base64 in the signature, and its last 4 bits. Each token has one spelling, so
-# that it has one entry in the caches.
+# In the signature, PyJWT ignores characters outside base64url, and the last 4 bits. Only one spelling of a token is
+# accepted, so that it has only one entry in the caches.
 _SPELLING = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{85}[AQgw]")
 INVALID = "The access token is invalid; get one from POST /auth/token."
 

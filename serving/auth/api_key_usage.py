@@ -9,7 +9,7 @@ PACKAGE = "serving.auth"
 
 
 class ApiKeyUsage:
-    """Collects uses until `flush` writes them. Verified keys are cached for a minute, so times are that accurate."""
+    """Collects uses until `flush` writes them. Verified keys are cached, so times are accurate to a minute."""
 
     def __init__(self) -> None:
         self._used: dict[str, datetime] = {}

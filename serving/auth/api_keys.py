@@ -87,7 +87,7 @@ class ApiKeys:
         *,
         idempotency_key: str | None = None,
     ) -> NewApiKey:
-        """Create a key of an account. Its rights are those of the account, narrowed by the scopes.
+        """Create a key for an account. Its rights are those of the account, narrowed by the scopes.
 
         Raises:
             InvalidAccount: a scope is unknown, the name is empty or too long, or the expiry has passed.
@@ -109,7 +109,7 @@ class ApiKeys:
             return self._insert(connection, values, actor, "api_key.created")
 
     def rotate(self, prefix: str, actor: Actor, overlap: timedelta = OVERLAP) -> NewApiKey:
-        """Create a key with the name, scopes and life of another one, which stays valid for `overlap`.
+        """Create a key with the name, scopes and lifetime of another one, which stays valid for `overlap`.
 
         During overlaps, an account may have one valid key more than MAX_VALID_KEYS.
 

@@ -2,7 +2,7 @@
 
 `authenticate` is the only way to an identity: routes call it through the dependencies of `authorization`, and the fast
 path of POST /predict calls it directly. If the credential was verified within the last minute, it costs a look-up in a
-dictionary (below 1 us) and does not block.
+dictionary (less than 1 us) and does not block.
 """
 
 import time

@@ -91,7 +91,7 @@ def check_login(request: Request) -> None:
 
     Raises:
         NotSignedIn: it has none.
-        RateLimited: its account has spent its plan.
+        RateLimited: its account has used up its rate limit.
     """
     services: Services = request.app.state.services
     credentials = request.headers.get("authorization"), session_cookie(request, services)

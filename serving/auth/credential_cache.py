@@ -18,9 +18,9 @@ STALE_S = 15 * 60.0  # while a credential cannot be verified again: as long as a
 
 @dataclass(frozen=True, slots=True)
 class Cached:
-    """A verified credential. Until `usable_until`, it is valid if it cannot be verified again.
+    """A verified credential. Until `usable_until`, it may be used while it cannot be verified again.
 
-    Both are times of time.monotonic, which jumps of the clock do not change.
+    Both are times of time.monotonic, which is not affected when the clock is set.
     """
 
     identity: Identity

@@ -109,7 +109,9 @@ def verify_audit(
     ] = None,
     accept_key: Annotated[
         list[str] | None,
-        typer.Option(help="Id of an earlier seal key whose secret is lost; its seals are not verified. Repeatable."),
+        typer.Option(
+            help="Id of an earlier sealing key whose secret is lost; its seals are not verified. Can be repeated."
+        ),
     ] = None,
 ) -> None:
     """Check that no row of the audit log was changed, removed or inserted."""
@@ -123,7 +125,7 @@ def verify_audit(
             expected_id=expect_id, expected_hash=expect_hash,
         )  # fmt: skip
     typer.echo(f"{report.events} events; the newest is {report.newest_id} with the hash {report.newest_hash}")
-    typer.echo(f"The present seal key is {services.chain.key_id}; note it before you change OKR_JWT_SECRET.")
+    typer.echo(f"Events are now sealed with the key {services.chain.key_id}; note it before you change OKR_JWT_SECRET.")
     if report.not_verified:
         typer.echo(f"The seals of {report.not_verified} events cannot be verified without the secrets of their keys.")
     if report.problems:

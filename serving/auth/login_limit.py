@@ -9,8 +9,8 @@
 | an address with any names | 100 | such a device |
 
 A stranger who exhausts a name's limits stops only strangers: the person still gets in with a device or from an address
-that they used before. Guessing from many addresses is limited to 50 passwords in 15 minutes for each name. Of an IPv6
-address, the network counts (/64), because one subscriber has all of its addresses.
+that they used before. Guessing from many addresses is limited to 50 passwords in 15 minutes for each name. IPv6
+addresses are counted per /64 network, because one subscriber has all of its addresses.
 """
 
 from lakehouse.errors import RetryableError

@@ -18,8 +18,8 @@ RETRY_AFTER_S = 5
 class FairSlots:
     """Slots for logins, and a queue for each network, which take turns. Use it on one event loop only.
 
-    However many logins a network sends, those of another one wait for at most one of them. If too many wait, the
-    newest login of the network that has the most waiting logins, the new one included, is rejected.
+    However many logins a network sends, those of another network wait for at most one of them. If too many wait, an
+    arriving login is counted, too, and the newest login of the network with the most waiting logins is rejected.
     """
 
     def __init__(self, slots: int = MAX_CONCURRENT, most_waiting: int = MOST_WAITING, wait_s: float = WAIT_S) -> None:
@@ -87,7 +87,7 @@ class LoginQueue:
         self._slots = slots or FairSlots()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on; a login only after a place in the queue became free."""
+        """Pass the request on. A login first waits for a slot, and is rejected if it gets none."""
         if scope["type"] != "http" or scope["method"] != "POST" or scope["path"] not in PATHS:
             await self._app(scope, receive, send)
         elif await self._slots.enter(network_of(scope["client"][0]) if scope["client"] else UNKNOWN):

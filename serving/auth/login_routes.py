@@ -45,7 +45,7 @@ def refresh(
 def change_password(
     body: Annotated[PasswordBody, Depends(form_or_json(PasswordBody))], client: ClientDep, services: ServicesDep
 ) -> Response:
-    """Replace the password of an account by another one. All of its sessions and tokens end; log in again.
+    """Replace the password of an account with another one. All of its sessions and tokens end; log in again.
 
     This is also how a one-time password is used. The same limits as to logins apply to wrong passwords.
     """

@@ -1,4 +1,4 @@
-"""Read bodies that may be forms (as OAuth 2 sends them) or JSON. Responses to errors do not show what was sent."""
+"""Read bodies that may be forms (as OAuth 2 sends them) or JSON. Error responses do not show what was sent."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field, StringConstraints
 
 from serving.schemas import Body, Text
 
-# Of a browser the hash, of an app the UUID of its family of tokens.
+# For a browser, the hash of its cookie; for an app, the UUID of its token family.
 _SESSION_ID = r"^([0-9a-f]{64}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$"
 SessionId = Annotated[str, Path(pattern=_SESSION_ID, description="As in the list of sessions.")]
 

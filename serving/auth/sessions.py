@@ -25,7 +25,7 @@ from serving.errors import NotSignedIn
 LIFE_S = 8 * 3600
 ID_BYTES = 32
 LONGEST_COOKIE = 100
-MOST_PER_ACCOUNT = 50  # beyond, the oldest one ends
+MOST_PER_ACCOUNT = 50  # beyond this number, the oldest one ends
 LONGEST_CLIENT = 200
 UNAVAILABLE = "Sessions cannot be verified now, because Redis does not respond. Try again in a few seconds."
 ENDED = "The session has ended; log in at /login."
@@ -43,7 +43,7 @@ class Stored(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Session:
-    """A session in a list. `session_id` is a part of the hash and cannot be used to log in."""
+    """A session in a list. `session_id` is the hash of the cookie and cannot be used to log in."""
 
     session_id: str
     started_at: datetime
@@ -146,7 +146,7 @@ class Sessions:
     def end_all(self, username: str) -> None:
         """Delete every session of an account.
 
-        A change of the account's password ends them anyway, so this only frees memory and logs a failure.
+        Changing the account's password ends them anyway, so this only frees memory and logs a failure.
         """
         try:
             ids = [one.decode() for one in cast("list[bytes]", self._redis.zrange(_index(username), 0, -1))]

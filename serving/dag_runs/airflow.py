@@ -1,7 +1,7 @@
-"""A client of Airflow's REST API v2, with a login of its own that may read DAGs and start runs, and nothing else.
+"""A client of Airflow's REST API v2, with a login of its own. It only reads DAGs and starts runs.
 
-Airflow's SimpleAuthManager has four roles. `user` is the least one that may start runs; it may also read everything but
-connections and variables.
+Airflow's SimpleAuthManager has four roles. The login has `user`, the least privileged role that may start runs. `user`
+may also change and delete runs and pause DAGs, but not change connections, variables or pools.
 """
 
 import threading

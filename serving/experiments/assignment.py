@@ -1,4 +1,4 @@
-"""Assign units (key results, teams or accounts) to the arms of an experiment, equally on every worker and host."""
+"""Assign units (key results, teams or accounts) to the arms of an experiment, identically on every worker and host."""
 
 import hashlib
 from collections.abc import Sequence

@@ -16,7 +16,7 @@ TOLERANCE = 1e-9  # sums of shares such as 0.1 + 0.2 + 0.7 may exceed 1 by round
 
 
 class Arm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """An arm: the version (or the alias, which is followed) that predicts for a share of the units.
+    """An arm: the version (by number, or by an alias to follow) that predicts for a share of the units.
 
     A shadow arm predicts in the background for its share of the units, and its predictions are never returned.
     """

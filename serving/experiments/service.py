@@ -114,7 +114,7 @@ class Experiments:
         return self.get(name)
 
     def stop(self, name: str, because: str) -> Experiment:
-        """Stop an experiment permanently. Stopping a stopped one changes nothing.
+        """Stop an experiment permanently. Stopping it again changes nothing.
 
         Raises:
             NotFound: there is no such experiment.

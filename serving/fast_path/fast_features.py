@@ -1,4 +1,4 @@
-"""Answer POST /predict with one row of named features by the version's function for single rows.
+"""Answer POST /predict for one row of named features, with the version's function for single rows.
 
 The regular route answers the first request of each version. Its response and its event are then the templates of
 all others, which differ only in ids, times, outputs and reasons.

@@ -1,9 +1,9 @@
-"""Answer usual POST /predict from memory (`FastProtocol`), in front of the regular route.
+"""Answer usual requests to POST /predict from memory (`FastProtocol`), in front of the regular route.
 
 Only the usual request is answered here: a caller whose credential was verified recently, within its rate limit, and a
 JSON body with `key_result_ids` whose forecasts are prepared, or one row of `features` (fast_features.py).
 Everything else, errors included, goes through RequestGuard to the regular route (serving/predictor/routes.py).
-tests/serving/test_fast_predict.py holds both together.
+tests/serving/test_fast_predict.py checks that both give the same answers.
 """
 
 import time
@@ -48,7 +48,7 @@ class Answerer(Protocol[T]):
         ...
 
     def items(self, asked: T) -> int:
-        """Return about how many items the request asks; every 10 count as one request."""
+        """Return the number of items that the request is about; every 10 count as one request."""
         ...
 
     def answer(self, asked: T, ids: RequestIds) -> Served | None:
@@ -69,7 +69,7 @@ class Accepted(NamedTuple):
 
 
 class FastPredict:
-    """Answers usual requests like RequestGuard and the regular route do."""
+    """Answers usual requests as RequestGuard and the regular route do."""
 
     def __init__(  # noqa: PLR0913 -- what it answers with
         self,

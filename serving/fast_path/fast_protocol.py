@@ -1,6 +1,6 @@
 """Answer usual requests in uvicorn's protocol class, as soon as they are complete.
 
-An ASGI application gets a task, a scope and several messages for each request, which takes longer than to look up a
+An ASGI application gets a task, a scope and several messages for each request, which takes longer than looking up a
 forecast. Everything else, and each request that is unusual in any way, goes to the application.
 """
 
@@ -58,7 +58,7 @@ class FastApplication:
         await self._app(scope, receive, send)
 
     def remember(self, data: bytes, head: Head, body_bytes: int) -> None:
-        """Remember the head of a request, unless its ids are its own. `data` is the whole request."""
+        """Remember the head of a request, unless it contains ids of its own. `data` is the whole request."""
         head_bytes = len(data) - body_bytes
         if head.request_id is None and head.traceparent is None and head_bytes <= LARGEST_HEAD_BYTES:
             if len(self.heads) >= MOST_HEADS:

@@ -230,8 +230,8 @@ def _too_large() -> Problem:
 
 def _too_many_bodies() -> Problem:
     detail = (
-        "The bodies of the requests in progress are too large together: of all of them, or of those whose credential "
-        "this worker has not verified yet. Try again after the time in Retry-After."
+        "The bodies of the requests in progress are too large in total (of all requests, or of those whose credential "
+        "this worker has not verified yet). Try again after the time in Retry-After."
     )
     return Problem(503, detail, "overloaded", {"Retry-After": "2", "Connection": "close"})
 

@@ -21,7 +21,7 @@ from serving.http.deprecation import announcing, deprecation_of
 from serving.suggestions import similar_names
 
 ONCE = ("idempotency-key",)
-ANONYMOUS_BODY_BYTES = 16_384  # a larger body is parsed only after a login: that takes up to 75 ns a byte
+ANONYMOUS_BODY_BYTES = 16_384  # a larger body is parsed only after a login: that takes up to 75 ns per byte
 SMALL_BODY_BYTES = 65_536  # a larger body is parsed in a thread
 MAX_NAMES = 1_000  # in one JSON object: each unknown one is an error, and describing 100,000 takes half a second
 MAX_REPORTED = 20  # unknown parameters in one answer: a suggestion for each takes time

@@ -1,4 +1,4 @@
-"""What a request costs, and who pays: first the account or the address that it seems to come from, then its account.
+"""What a request costs in rate-limit tokens, and who pays: the account or address in its headers, then its account.
 
 `RequestGuard` charges each request before its credential is verified, and puts the `Charge` into its scope. Once the
 credential is verified, its account pays as well, however many spellings of the credential and addresses it uses.

@@ -58,7 +58,7 @@ class RateLimits:
         return Charge(self.limiter, self.plans, *key_and_plan(identity))
 
     def of_identity(self, identity: Identity, items: int = 1) -> Decision:
-        """Let an account pay for a request about some items that passes no guard."""
+        """Let an account pay for a request about some items that does not pass the guard."""
         key, plan = key_and_plan(identity)
         return self.limiter.take(key, self.plans.of(plan), cost_of(items))
 

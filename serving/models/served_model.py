@@ -20,7 +20,8 @@ class Scored(msgspec.Struct, frozen=True):
     """The model's answer for one row.
 
     `output` has the fields of the model's output schema. `contributions` are the effects of the features on `margin`
-    (for a probability, the log-odds), and add up to it. Both are empty if the model cannot be explained this way.
+    (for a probability, the log-odds). With the base value (`base`), they add up to it. `contributions` is empty and
+    `margin` is None if the model cannot be explained this way.
     """
 
     output: Mapping[str, Any]

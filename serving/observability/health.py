@@ -25,7 +25,7 @@ BEHIND_S = 10.0  # predictions are usually sent within 0.2 s
 
 
 class Health:
-    """Checks all dependencies. The service is unavailable if the warehouse fails, and degraded if another one fails."""
+    """Checks all dependencies. The service is unavailable without the warehouse, and degraded without another."""
 
     def __init__(  # noqa: PLR0913 -- one parameter for each dependency
         self,

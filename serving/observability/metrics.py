@@ -71,11 +71,11 @@ SPOOL_EVENTS = Gauge(
     ("spool", "state"), multiprocess_mode="mostrecent", registry=REGISTRY,
 )  # fmt: skip
 PREDICTION_LOG_FILL = Gauge(
-    "okr_prediction_log_fill_ratio", "Share of its size limit that the log of served predictions occupies, of 1.",
+    "okr_prediction_log_fill_ratio", "Share of its size limit that the prediction log occupies (0-1).",
     multiprocess_mode="mostrecent", registry=REGISTRY,
 )  # fmt: skip
 PREDICTION_LOG_BEHIND_SECONDS = Gauge(
-    "okr_prediction_log_behind_seconds", "For how long served predictions wait to be sent.",
+    "okr_prediction_log_behind_seconds", "For how long recorded predictions have been waiting to be sent.",
     multiprocess_mode="mostrecent", registry=REGISTRY,
 )  # fmt: skip
 EVENTS_POSTED = Counter("okr_events_posted", "Events written to a spool.", ("spool",), registry=REGISTRY)

@@ -37,10 +37,11 @@ Forecasts whether key results will be achieved by their deadlines, with a probab
    stored for 90 days, and check-in ids indefinitely.
 
 Every response from the marts includes its `publication_id` and `data_as_of`. Responses with the same `publication_id`
-are consistent with each other. Every error is a problem document (RFC 9457, `application/problem+json`).
+are consistent with each other. Every error is a problem document (RFC 9457, `application/problem+json`), except
+the 503 of `/health` and `/readyz`.
 
-Operations that will be removed are marked as deprecated at least 180 days before, and announce it in the headers
-`Deprecation` (RFC 9745) and `Sunset` (RFC 8594).
+Operations that will be removed are marked as deprecated at least 180 days before, and their responses announce it in
+the headers `Deprecation` (RFC 9745) and `Sunset` (RFC 8594).
 """
 
 
@@ -56,7 +57,7 @@ def operation_id(route: APIRoute) -> str:
 
 
 def describe(app: FastAPI) -> dict[str, Any]:
-    """Return the OpenAPI description, in which every error response is a problem document."""
+    """Return the OpenAPI description. It describes errors as problem documents."""
     described = get_openapi(title=app.title, version=app.version, description=ABOUT, routes=app.routes)
     schemas = described["components"]["schemas"]
     for unused in ("HTTPValidationError", "ValidationError"):

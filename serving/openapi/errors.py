@@ -64,12 +64,13 @@ ERRORS: dict[int, tuple[str, dict[str, Any]]] = {
     400: ("The body is not JSON in UTF-8, or the Host header is unknown.", _problem(
         400, "invalid-json", "Expected a body of valid JSON in UTF-8. Expecting value")),
     401: ("There is no valid login.", _problem(
-        401, "not-signed-in", "A valid access token or API key is required; POST /auth/token returns a token.")),
+        401, "not-signed-in", "Credentials are required: a token from POST /auth/token or an API key, as a bearer "
+        "token.")),
     403: ("The account's role lacks the right.", _problem(
         403, "not-allowed", "The account 'ada' has the role viewer, which may not record check-ins. This requires the "
         "role member, lead, service or admin.")),
     404: ("There is nothing with this id.", _problem(
-        404, "not-found", "There is no key result 'kr-npz' in this publication. Similar: kr-nps", similar=["kr-nps"])),
+        404, "not-found", "Publication 42 has no key result 'kr-npz'. Similar names: 'kr-nps'.", similar=["kr-nps"])),
     406: ("The header Accept allows none of the formats.", _problem(
         406, "not-acceptable", "None of the accepted types is available. Available: application/json, text/csv.")),
     408: ("The body did not arrive in time.", _problem(408, "body-too-slow", "The body did not arrive within 10 s.")),
@@ -77,10 +78,11 @@ ERRORS: dict[int, tuple[str, dict[str, Any]]] = {
         409, "conflict", "The idempotency key was used before, and this request differs from it.",
         differs=[{"field": "value", "first": 31.0, "now": 33.0}])),
     410: ("The cursor belongs to an earlier publication: start again.", _problem(
-        410, "cursor-expired", "The list was published again. Start again with the first page.")),
-    412: ("The definition has another version.", _problem(
-        412, "version-mismatch", "The team 'sales' has another version by now. Nothing was changed. Merge your change "
-        "into `current` and send its entity tag as If-Match.", current=_CURRENT)),
+        410, "cursor-expired", "This cursor belongs to publication 41, and the current one is 42. Start again without "
+        "a cursor.")),
+    412: ("The definition was changed in the meantime.", _problem(
+        412, "version-mismatch", "The team 'sales' was changed in the meantime, so your change was not made. Merge it "
+        "into `current`, and send the entity tag of `current` as If-Match.", current=_CURRENT)),
     413: ("The body is too large.", _problem(
         413, "body-too-large", "A body may have at most 1048576 bytes; split the content into several requests.")),
     414: ("The query string is too large.", _problem(
@@ -101,9 +103,10 @@ ERRORS: dict[int, tuple[str, dict[str, Any]]] = {
         500, "unexpected-error", "The service failed. Report the error id 6f1c0f0e-9d0b-4a35-9c1e-7f6a52c1b1de; the "
         "log has the cause.", error_id="6f1c0f0e-9d0b-4a35-9c1e-7f6a52c1b1de")),
     501: ("This host lacks a setting that the operation needs.", _problem(
-        501, "not-configured", "This host has no login for changing publications (OKR_DSN_TRANSFORM).")),
+        501, "not-configured", "This host cannot change publications, because it lacks the setting "
+        "OKR_DSN_TRANSFORM.")),
     503: ("The service is overloaded, or a service that it needs is unavailable. The request can be repeated.",
-        _problem(503, "overloaded", "Too many requests are waiting. Try again after the time in Retry-After.")),
+        _problem(503, "overloaded", "Too many requests are in progress. Try again after the time in Retry-After.")),
 }  # fmt: skip
 _TEXT = {"schema": {"type": "string"}}
 HEADERS: dict[int, dict[str, Any]] = {

@@ -10,7 +10,7 @@ def _link(operation: str, description: str, *, body: Any = None, **parameters: s
     return link if body is None else link | {"requestBody": body}
 
 
-STATUS = _link("writes-event_status", "How far the event has come.", event_id="$response.body#/event_id")
+STATUS = _link("writes-event_status", "The status of the event.", event_id="$response.body#/event_id")
 _ENTITIES = {
     "user": ("user_id", "deactivation"),
     "team": ("team_id", "archival"),

@@ -1,4 +1,4 @@
-"""The log of served predictions: appended to files by each worker, and sent to Kafka by one process per host.
+"""The log of served and shadow predictions: each worker appends to files, and one process per host sends them to Kafka.
 
 `log` appends, `segment_file` defines the format, `event_template` shortens what is appended, and `shipper` sends.
 """

@@ -1,4 +1,4 @@
-"""Append served predictions to this worker's segment. Appended predictions survive the end of the process.
+"""Append served and shadow predictions to this worker's segment. Appended predictions survive the end of the process.
 
 Appending does not wait for the disk. A thread flushes every FLUSH_S seconds, so a power cut loses at most the
 predictions of FLUSH_S plus the duration of one flush. The total size of the log of all workers of a host is limited,

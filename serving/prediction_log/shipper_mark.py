@@ -19,7 +19,7 @@ def mark_all_shipped(folder: Path) -> None:
 
 
 def seconds_behind(folder: Path) -> float:
-    """Return for how many seconds predictions have been waiting at most; 0 if there are none."""
+    """Return for how many seconds the oldest prediction has been waiting, at most; 0 if none waits."""
     if not any(folder.glob(f"*{SUFFIX}")):
         return 0.0
     try:

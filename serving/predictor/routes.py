@@ -23,8 +23,8 @@ App = Annotated[Identity, Depends(RequireToken(Right.PREDICT))]
 def predict(body: PredictBody, app: App, services: ServicesDep, request: Request) -> PredictResponse:
     """Return the probability that each open key result is achieved by its deadline, with an interval and reasons.
 
-    Send `key_result_ids` to use the features of the current publication. An unknown, closed, archived or ended key
-    result gets a `status` and a `detail` instead of a forecast.
+    Send `key_result_ids` to use the features of the current publication. A key result that is unknown, closed or
+    archived, or whose cycle is not running, gets a `status` and a `detail` instead of a forecast.
 
     Or send named `features`, one row or a list of rows. An unknown or missing feature is an error. With
     `"reasons": false`, such predictions have no reasons and no contributions, and take less time.

@@ -14,7 +14,7 @@ FeatureRow = dict[str, Any]
 
 
 class PredictBody(Body):
-    """Either the natural keys of key results, or rows of named features; and the model that should predict.
+    """Either ids of key results, or rows of named features; and the model that should predict.
 
     The response has the same order. GET /models describes the features of each model.
     """
@@ -59,7 +59,7 @@ class ModelName(BaseModel):
 
 
 class PredictionItem(BaseModel):
-    """A forecast of one key result, or why there is none. Closed, archived and ended key results are not forecast.
+    """A forecast of one key result, or why there is none: it is closed or archived, or its cycle is not running.
 
     For named features, key_result_id, cycle_id, as_of and known_at are null. Fields of a model's output that have no
     field of their own here are in `output`.
@@ -86,7 +86,8 @@ class PredictionItem(BaseModel):
         default_factory=list, description="The strongest effects on the probability, strongest first."
     )
     contributions: dict[str, float] | None = Field(
-        None, description="The effect of each feature on `margin`. They add up to it; null if the model has none."
+        None,
+        description="Effects of the features on `margin`, and `base`. They add up to it. Null if the model has none.",
     )
     margin: float | None = Field(None, description="The log-odds of the probability; null if the model has none.")
     model_name: str | None = Field(None, description="The model or rule that predicted.")

@@ -40,7 +40,7 @@ class Predicted:
 
 @dataclass(frozen=True)
 class AllForecasts:
-    """The latest forecasts of a publication, by key result and cycle. In an ended cycle, this is the last forecast."""
+    """The latest forecasts of a publication, by key result and cycle; for a cycle that is over, the last ones."""
 
     model: LoadedVersion
     by_key_result_cycle: Mapping[KeyResultCycle, CachedForecast]
@@ -78,8 +78,8 @@ class Predictor:
     ) -> Published[Predicted]:
         """Forecast open key results in their current cycles, in the order of the ids.
 
-        An unknown, archived, closed or ended key result gets a reason instead of a forecast. To the caller, those in
-        `hidden` are unknown.
+        A key result that is unknown, archived or closed, or whose cycle is not running, gets a reason instead of a
+        forecast. To the caller, those in `hidden` are unknown.
 
         Raises:
             NotFound: there is no such model.
@@ -144,7 +144,7 @@ class Predictor:
         return Published(snapshot.publication, AllForecasts(active, snapshot.tables[active.key].by_key_result_cycle))
 
     def all_in_hindsight(self, cycle_end: date) -> Published[AllForecasts]:
-        """Return the last forecasts of ended key results by a model that was trained without their outcomes.
+        """Return the last forecasts in a cycle that is over, by a model that was trained without its outcomes.
 
         If every available model was trained on cycles that ended on `cycle_end`, use the active model.
         """

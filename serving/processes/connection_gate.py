@@ -1,4 +1,4 @@
-"""Bound how many requests wait for a dependency, and for how long, so that those that do not need it find a thread."""
+"""Bound how many requests wait for a dependency, and for how long, so that other requests find a thread."""
 
 import threading
 import time

@@ -42,7 +42,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Hindsight:
-    """The accuracy of the last forecasts of ended key results. `brier` is the mean squared error of the probability."""
+    """The accuracy of the last forecasts of closed key results. `brier` is the mean squared error of probabilities."""
 
     count: int
     right: int
@@ -145,7 +145,7 @@ def forecast_key(row: Row) -> KeyResultCycle:
 
 
 def forecastable(rows: Iterable[Row], forecasts: Forecasts) -> list[Row]:
-    """Return the running key results that have a forecast; ended and archived ones are excluded."""
+    """Return the running key results that have a forecast; closed and archived ones are excluded."""
     return [row for row in rows if row["status"] in RUNNING and forecast_key(row) in forecasts]
 
 
@@ -167,13 +167,13 @@ def undecided(rows: Iterable[Row], forecasts: Forecasts) -> list[Row]:
 
 
 def most_surprising(rows: Iterable[Row], forecasts: Forecasts) -> list[Row]:
-    """Return the ended key results, those with the largest forecast error first."""
+    """Return the closed key results, those with the largest forecast error first."""
     ended = [row for row in rows if row["is_achieved"] is not None and forecast_key(row) in forecasts]
     return sorted(ended, key=lambda row: (-_error(row, forecasts), row["key_result_id"]))
 
 
 def evaluate_last_forecasts(ended: Sequence[Row], forecasts: Forecasts) -> Hindsight | None:
-    """Evaluate the last forecasts of ended key results, or return None if there are none."""
+    """Evaluate the last forecasts of closed key results, or return None if there are none."""
     if not ended:
         return None
     errors = [_error(row, forecasts) for row in ended]

@@ -83,7 +83,8 @@ COMMENTS = Writable(COMMENT, "comments", Kind.RECORD, "comment_id", Right.RECORD
 CHECK_INS = Writable(CHECK_IN, "check-ins", Kind.RECORD, "check_in_id", Right.RECORD)
 BY_EVENT_TYPE: dict[str, Writable] = {each.event_type: each for each in (*DEFINITIONS, *ENDINGS, COMMENTS, CHECK_INS)}
 
-# The type of the entity that a field of an event names. `user_id` is the author, or the user whom the event is about.
+# The type of the entity that a field of an event refers to. `user_id` is the author, or the user whom the event is
+# about.
 REFERENCES = {
     "organisation_id": ORGANISATION,
     "team_id": TEAM,

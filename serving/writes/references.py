@@ -1,7 +1,7 @@
-"""Check that the entities that events name exist, and that the caller may see and change them.
+"""Check that the entities that events refer to exist, and that the caller may see and change them.
 
-A name is looked up among the events of the request itself, the accepted requests and the state tables, which are newer
-than the marts. An entity of another organisation does not exist for the caller (serving/auth/visibility.py).
+A reference is looked up among the events of the request itself, the accepted requests and the state tables, which are
+newer than the marts. An entity of another organisation does not exist for the caller (serving/auth/visibility.py).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -89,7 +89,7 @@ class Owner:
 
 
 class References:
-    """Checks the entities that events name."""
+    """Checks the entities that events refer to."""
 
     def __init__(self, store: WriteStore, warehouses: Warehouses) -> None:
         self._store = store
@@ -108,13 +108,13 @@ class References:
         With a connection, they are read in its transaction, which may hold the locks of the entities.
 
         Raises:
-            UnknownName: an event names an unknown entity, and `allow_unknown` is false.
+            UnknownName: an event refers to an unknown entity, and `allow_unknown` is false.
             NotFound: the entity of an ending is unknown.
             NotAllowed: the caller may not change the entity.
             ContractViolation: the entity would not belong to a team of the caller's organisation.
         """
         if allow_unknown and identity.organisation_id is not None:
-            raise NotAllowed("Only accounts of the whole installation may name entities that are not defined yet.")
+            raise NotAllowed("Only accounts of the whole installation may refer to entities that are not defined yet.")
         known = Known(self._store, connection=connection)
         teams = _teams_of(identity, known)
         known.fetch([reference for item in items for _, reference in _references(item)])
@@ -231,7 +231,7 @@ def _owning_entity(item: Item) -> Entity:
 
 
 def _references(item: Item) -> Iterator[tuple[str, Entity]]:
-    """Yield the fields that name entities, with these entities. A definition's own id is excluded."""
+    """Yield the fields that refer to entities, with these entities. A definition's own id is excluded."""
     for name, event_type in REFERENCES.items():
         value = item.data.get(name)
         if value is not None and not (item.is_definition and name == item.writable.id_field):

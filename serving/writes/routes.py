@@ -36,7 +36,7 @@ ERRORS: dict[int | str, dict[str, Any]] = {
     403: {"description": "The account may not make this change.", "content": PROBLEM},
     404: {"description": "There is no such entity.", "content": PROBLEM},
     409: {"description": "The entity exists, or the idempotency key was used for another request.", "content": PROBLEM},
-    422: {"description": "The event violates its contract, or names an unknown entity.", "content": PROBLEM},
+    422: {"description": "The event violates its contract, or refers to an unknown entity.", "content": PROBLEM},
     503: {"description": "Nothing was accepted: send the same request again later.", "content": PROBLEM},
 }
 REPLACEMENT_ERRORS: dict[int | str, dict[str, Any]] = {
@@ -186,8 +186,8 @@ def write_events(  # noqa: PLR0913, PLR0917 -- the parts of the request
 ) -> BulkAccepted:
     """Accept up to 500 events of any type that the other endpoints write, all of them or none.
 
-    In the rate limit, every 10 events count as a request. Later events may name entities that earlier ones define. If
-    any event is invalid, none is accepted, and the response says which ones are invalid and why.
+    In the rate limit, every 10 events count as a request. Later events may refer to entities that earlier ones define.
+    If any event is invalid, none is accepted, and the response says which ones are invalid and why.
     """
     charge(request.scope, identity, len(body.events))
     items = bulk_items(body)

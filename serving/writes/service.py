@@ -1,7 +1,7 @@
 """Accept writes of apps as events, each exactly once. This module does not depend on HTTP.
 
 `submit` shows the order of the steps. A request is stored in PostgreSQL with its events before they are written to
-disk. In the same transaction, the versions that it replaces are compared with `If-Match` under a lock of the entity, so
+disk. In the same transaction, the versions that it replaces are compared with `If-Match` while the entity is locked, so
 of two requests that replace the same version, one fails. A request with many events is accepted as a whole or not at
 all.
 """

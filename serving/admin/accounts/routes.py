@@ -78,7 +78,7 @@ def change(
 
 @router.post("/accounts/{username}/password", **described("Give an account a one-time password", NEW, 404))
 def give_password(username: Username, services: ServicesDep, actor: ManagingActor) -> OneTimePasswordResponse:
-    """Replace the password of an account by a one-time password, which only this response contains.
+    """Replace the password of an account with a one-time password, which only this response contains.
 
     Its sessions and tokens end. Its API keys stay valid; disable the account or revoke them if it was stolen.
     """

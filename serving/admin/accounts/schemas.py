@@ -63,8 +63,8 @@ class OneTimePasswordResponse(AccountRecord):
     """An account with its one-time password, which no other response contains."""
 
     one_time_password: str = Field(
-        description="With it, its owner chooses a password within three days: `POST /auth/password`, or the page "
-        "`/password`. It cannot be used to log in."
+        description="The owner must use it within three days to choose another password: `POST /auth/password`, or the "
+        "page `/password`. It cannot be used to log in."
     )
 
 

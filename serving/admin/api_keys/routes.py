@@ -73,7 +73,7 @@ def rotate(
     services: ServicesDep,
     actor: ManagingActor,
 ) -> NewApiKeyResponse:
-    """Replace a key by a new one with the same name, scopes and life, which only this response contains.
+    """Replace a key with a new one that has the same name, scopes and lifetime, which only this response contains.
 
     The old key stays valid for `overlap_hours`. It can be rotated once, so a repeated request is a conflict that names
     the new key.

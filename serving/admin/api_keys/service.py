@@ -9,7 +9,7 @@ from serving.auth.roles import Identity
 
 @dataclass(frozen=True)
 class After:
-    """The sort key of the list: keys created before this time (microseconds since 1970), or then, with a later prefix.
+    """The sort key of the list: keys created before this time (microseconds since 1970), or at it, with a later prefix.
 
     The time is a number, because a caller may change a cursor.
     """

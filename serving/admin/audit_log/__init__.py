@@ -1,1 +1,1 @@
-"""The audit log: list its events."""
+"""The audit log: list and verify its events."""

@@ -80,19 +80,21 @@ def audit_log(
 )
 def verification(
     services: ServicesDep,
-    expect_id: Annotated[int, Query(ge=0, le=2**63 - 1, description="An event that the log must contain ...")] = 0,
+    expect_id: Annotated[int, Query(ge=0, le=2**63 - 1, description="Id of an event that the log must contain.")] = 0,
     expect_hash: Annotated[
-        str, StringConstraints(pattern=r"^([0-9a-f]{64})?$"), Query(description="... with this hash.")
+        str, StringConstraints(pattern=r"^([0-9a-f]{64})?$"), Query(description="Hash of that event.")
     ] = "",
     accept_key: Annotated[
-        list[SealKey], Query(max_length=20, description="Ids of the seal keys of earlier values of OKR_JWT_SECRET.")
+        list[SealKey],
+        Query(max_length=20, description="Ids of keys that sealed events under earlier values of OKR_JWT_SECRET."),
     ] = [],  # noqa: B006 -- FastAPI copies it
 ) -> VerificationResponse:
     """Check that no event was changed, removed or inserted. This reads the whole log.
 
     Only a comparison with an event that is stored elsewhere also shows that the newest events were removed: keep
-    `newest_id` and `newest_hash`, and send them with the next verification. Events that are sealed with another key
-    than the present one are a problem unless `accept_key` names it; `okr audit verify` can also verify such seals.
+    `newest_id` and `newest_hash`, and send them with the next verification. Events that are sealed with a key
+    other than the present one are a problem unless `accept_key` names it; `okr audit verify` can also verify such
+    seals.
     """
     report = verify(
         services.warehouse, services.auth.chain, accepted=accept_key, expected_id=expect_id, expected_hash=expect_hash

@@ -47,7 +47,9 @@ class TaskRecord(BaseModel):
     """A task of a run."""
 
     task_id: str
-    state: str | None = Field(description="For example running, success, failed or upstream_failed; null: not yet.")
+    state: str | None = Field(
+        description="For example running, success, failed or upstream_failed; null: not scheduled."
+    )
     started_at: datetime | None
     ended_at: datetime | None
     tries: int

@@ -63,13 +63,13 @@ def experiment(name: Name, services: ServicesDep) -> ExperimentResponse:
 
 @router.post("/experiments/{name}/start", **described("Start an experiment", EXAMPLE, 404, 409))
 def start(name: Name, services: ServicesDep, operator: OperatorDep) -> ExperimentRecord:
-    """Start an experiment whose versions all exist. Every worker follows within about a second."""
+    """Start an experiment. All its versions must exist. Every worker follows within about a second."""
     return _record(services.admin.experiments.start(name, operator))
 
 
 @router.post("/experiments/{name}/stop", **described("Stop an experiment", STOPPED, 404))
 def stop(name: Name, body: StopBody, services: ServicesDep, operator: OperatorDep) -> ExperimentRecord:
-    """Stop an experiment permanently. Stopping a stopped one changes nothing."""
+    """Stop an experiment permanently. Stopping it again changes nothing."""
     return _record(services.admin.experiments.stop(name, body.because, operator))
 
 

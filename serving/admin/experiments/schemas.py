@@ -31,7 +31,7 @@ class ArmRecord(Body):
     """An arm: the version, or the alias, that predicts for a share of the units."""
 
     name: Id
-    reference: Annotated[Id, Field(description="A version number or an alias, which is followed.")]
+    reference: Annotated[Id, Field(description="A version number, or an alias to follow.")]
     share: Share
     is_shadow: Annotated[bool, Field(description="Predict in the background; predictions are never returned.")] = False
 

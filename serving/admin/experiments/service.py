@@ -69,7 +69,7 @@ class OperatedExperiments:
             return self._experiments.start(name)
 
     def stop(self, name: str, because: str, operator: Operator) -> Experiment:
-        """Stop an experiment permanently. Stopping a stopped one changes nothing.
+        """Stop an experiment permanently. Stopping it again changes nothing.
 
         Raises:
             NotFound: there is no such experiment.

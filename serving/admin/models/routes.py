@@ -91,7 +91,8 @@ def roll_back(
 ) -> ModelRollbackResponse:
     """Make an earlier champion the champion again. Workers that follow the champion serve it within ten seconds.
 
-    The request names the version, so it can be repeated. The promotion gate never promotes again what was rolled back.
+    The request names the version, so it can be repeated. The promotion gate never again promotes a version that was
+    rolled back.
     """
     result = services.admin.models.roll_back(model_name, body.to, operator)
     return ModelRollbackResponse(

@@ -60,7 +60,7 @@ class OperatedModels:
         self._changes = changes
 
     def load(self, model_name: str, reference: str, operator: Operator) -> LoadOutcome:
-        """Let a version serve on all workers; raises the errors of `ModelLoading.load`."""
+        """Make all workers serve a version; raises the errors of `ModelLoading.load`."""
         with self._changes.recorded(operator, "model.loaded", model_name) as details:
             before = read_control(self._warehouse).directive_of(model_name).reference
             details |= {"reference": reference, "reference_before": before}

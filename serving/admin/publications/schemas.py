@@ -60,7 +60,7 @@ class CurrentPublicationResponse(BaseModel):
 
 
 class RollbackBody(Body):
-    """Which publication to leave."""
+    """Which publication to roll back."""
 
     leaving: Annotated[int, Field(ge=1, le=2**63 - 1, description="The current publication, which is rolled back.")]
 

@@ -32,5 +32,5 @@ class OperatedRatePlans:
 
 
 def _recorded(value: str | float | None) -> str | int | None:
-    """Return a value that the audit log stores exactly: it has no fractions."""
+    """Return a value as the audit log can store it: fractional numbers as text."""
     return str(value) if isinstance(value, float) else value

@@ -23,7 +23,7 @@ class RightRecord(BaseModel):
 
     scope: str = Field(description="Its name in the scopes of API keys.")
     meaning: str
-    is_of_installation: bool = Field(description="Whether accounts that belong to an organisation do not have it.")
+    is_of_installation: bool = Field(description="Whether only accounts without an organisation can have it.")
 
 
 class RoleRecord(BaseModel):

@@ -67,7 +67,7 @@ def requeue(source: Source, services: ServicesDep, operator: OperatorDep) -> Req
     **described("Get the state of the prediction log", EXAMPLE_LOG),
 )
 def prediction_log(services: ServicesDep) -> PredictionLogResponse:
-    """Return the state of this host's log of served predictions, and the counts of the worker that answers."""
+    """Return the state of this host's prediction log, and the counts of the worker that answers."""
     spools = services.admin.spools
     return PredictionLogResponse.model_validate({"host": spools.host, **spools.prediction_log()})
 

@@ -59,10 +59,12 @@ class RequeueResponse(BaseModel):
 
 
 class PredictionLogResponse(BaseModel):
-    """The log of served predictions of the host that answered."""
+    """The prediction log of the host that answered."""
 
     host: str
-    posted: int = Field(description="Predictions that this worker recorded and served since it started.")
+    posted: int = Field(
+        description="Predictions, served or of shadow arms, that this worker has recorded since it started."
+    )
     not_persisted: int = Field(description="Predictions that this worker could not record, so they were not served.")
     bytes: int = Field(description="Size of the log on disk.")
     fill_ratio: float

@@ -1,4 +1,4 @@
--- Returns at most one row: an API key that is in use, with the expiry of its successor, which lives as long as it did.
+-- Returns at most one row: a valid API key, with the expiry of its successor, which has the same lifetime.
 SELECT username, name, scopes, now() + (expires_at - created_at) AS expires_at
 FROM auth.api_key
 WHERE

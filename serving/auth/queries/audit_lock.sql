@@ -1,2 +1,2 @@
--- Until the end of the transaction, only this one appends to the audit log.
+-- Until it ends, this transaction is the only one that appends to the audit log.
 SELECT pg_advisory_xact_lock(hashtext('auth.audit_event'))

@@ -1,2 +1,2 @@
--- Until the end of the transaction, only this one creates signing keys.
+-- Until it ends, this transaction is the only one that creates signing keys.
 SELECT pg_advisory_xact_lock(hashtext('auth.signing_key'))

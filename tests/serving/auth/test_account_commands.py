@@ -117,8 +117,8 @@ def test_keys_are_rotated_and_the_log_is_verified(okr: Run, auth: Auth) -> None:
 def test_events_of_an_earlier_secret_are_verified_if_the_secret_or_its_key_is_named(
     okr: Run, auth: Auth, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    [earlier] = [line for line in okr("audit", "verify").output.splitlines() if "seal key" in line]
-    key, secrets = earlier.split("is ")[1].split(";")[0], tmp_path / "secrets"
+    [earlier] = [line for line in okr("audit", "verify").output.splitlines() if "sealed with" in line]
+    key, secrets = earlier.split("the key ")[1].split(";")[0], tmp_path / "secrets"
     secrets.write_text(os.environ["OKR_JWT_SECRET"] + "\n", encoding="utf-8")
     monkeypatch.setenv("OKR_JWT_SECRET", "another secret " * 5)
     assert f"sealed with the key {key}" in str(okr("audit", "verify").exception)
