@@ -109,7 +109,7 @@ def organisations(superuser_dsn: str) -> dict[str, str]:
 def _restrict(superuser_dsn: str, role: str, organisation_id: str) -> None:
     with _warehouse(superuser_dsn) as warehouse:
         values = {"login": role, "organisation_id": organisation_id}
-        warehouse.execute(read_sql("infra.analysts", "restrict_login").encode(), values)
+        warehouse.execute(read_sql("infra.analysts", "restrict_login_to_organisation").encode(), values)
 
 
 def _end_restriction(superuser_dsn: str, role: str) -> None:

@@ -1,7 +1,8 @@
--- The rights of the group okr_analyst in the warehouse's database. infra/local/postgres_bootstrap.sql runs this file
--- at each start. The right to read marts is granted by the default privileges of revision 0015 in infra/migrations,
--- for re-created views by lakehouse/publishing/grants.py. infra/analysts/logins.py
--- makes logins members of the group.
+-- The rights of the group okr_analyst on the warehouse's database and on functions and languages.
+-- infra/local/postgres_bootstrap.sql runs this file at each start. What else makes up an analyst's rights:
+-- * reading marts: default privileges in infra/migrations (0015), and lakehouse/publishing/grants.py for re-created views;
+-- * reading the rows of one organisation only: policies in infra/migrations (0048), restrict_login_to_organisation.sql;
+-- * membership in the group: logins.py.
 
 GRANT CONNECT ON DATABASE okr TO okr_analyst;
 

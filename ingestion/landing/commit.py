@@ -9,8 +9,9 @@ The steps of the protocol:
 4. After any error, the table is read again. Its transaction versions show whether the commit succeeded. The exception
    does not, because delta-rs can raise an error for a commit that succeeded (#2609).
 
-A message that Kafka delivers again is dropped by its offset. An event that a producer sent twice, with the same event
-id, is landed twice; dbt drops the second row (dbt_project/macros/deduplicate_events.sql).
+A batch with messages that have already landed fails step 1. Its worker discards it and reads on from the offsets in the
+table. An event that a producer sent twice, with the same event id, is landed twice; dbt drops the second row
+(dbt_project/macros/deduplicate_events.sql).
 """
 
 import time

@@ -10,7 +10,7 @@ from serving.auth.known_clients import Client
 from serving.auth.recognition import cookie_value
 from serving.auth.roles import OF_THE_INSTALLATION, Identity, Right, roles_with
 from serving.errors import CrossSite, NotAllowed, NotSignedIn
-from serving.limits.charge import charge
+from serving.limits.rate_limit_enforcement import charge
 from serving.services import Services, ServicesDep
 
 UNKNOWN_ADDRESS = "unknown"

@@ -19,7 +19,7 @@ class Assigned:
     arm: str | None = None
 
 
-def assigned_arm(state: ServingState, units: UnitIds) -> Assigned | None:
+def predicting_arm(state: ServingState, units: UnitIds) -> Assigned | None:
     """Return the arm of a request, which is determined by the ids of its units, or None if it is in no arm.
 
     If this worker could not load the arm's version, the result is also None. The active version then predicts, and the

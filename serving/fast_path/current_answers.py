@@ -1,6 +1,6 @@
 """Prepare the answers of POST /predict for each new publication and version of the model."""
 
-from serving.experiments.arms import Assigned, UnitIds, assigned_arm, shadow_arms
+from serving.experiments.arms import Assigned, UnitIds, predicting_arm, shadow_arms
 from serving.fast_path.prepared_answers import Answered, PreparedAnswers
 from serving.models.catalog import DEFAULT_MODEL
 from serving.models.loaded_version import LoadedVersion
@@ -53,7 +53,9 @@ def _answer(key_result_id: str, active: LoadedVersion, state: ServingState, snap
     units: UnitIds = {"key_result": key_result_id, "team": answer.team_id, "account": None}
     if shadow_arms(state, units):
         return None
-    assigned, forecast = forecast_by_arm(key_result_id, answer, Assigned(active), assigned_arm(state, units), snapshot)
+    assigned, forecast = forecast_by_arm(
+        key_result_id, answer, Assigned(active), predicting_arm(state, units), snapshot
+    )
     prediction = of_key_result(key_result_id, forecast, assigned, snapshot.publication.publication_id)
     found = Published(snapshot.publication, Predicted(active, [prediction]))
     body = response_of(found.value, publication_fields(found)).model_dump_json().encode()

@@ -24,8 +24,8 @@ from serving.http.access_log import RequestLine, Write
 from serving.http.request_context import IdSource, RequestIds, attributes_of
 from serving.http.request_guard import Observe
 from serving.http.security_headers import add_security_headers
-from serving.limits.rate_limiter import Decision
 from serving.limits.response_headers import rate_limit_fields
+from serving.limits.token_leases import Decision
 from serving.observability.bulk_histogram import BulkHistogram
 from serving.prediction_log import PredictionLog, attributes_text
 from serving.prediction_log.event_template import id_text

@@ -15,8 +15,8 @@ from serving.http.error_responses import Problem, problem_of
 from serving.http.request_body import RequestBody
 from serving.http.request_context import IdSource, RequestIds, bind
 from serving.http.security_headers import add_security_headers
-from serving.limits.charge import CHARGE, Charge, refusal
 from serving.limits.deadlines import Deadlines
+from serving.limits.rate_limit_enforcement import CHARGE, Charge, refusal
 from serving.limits.response_headers import rate_limit_fields
 from serving.observability import metrics
 

@@ -10,10 +10,10 @@ from lakehouse.errors import OkrError
 from lakehouse.logs import get_logger
 from serving.auth.client_address import network_of
 from serving.auth.roles import Identity
-from serving.limits.charge import ADDRESS, Charge, cost_of, key_and_plan
-from serving.limits.rate_limiter import Decision, RateLimiter
+from serving.limits.rate_limit_enforcement import ADDRESS, Charge, cost_of, key_and_plan
 from serving.limits.rate_plan import ANONYMOUS, RatePlans
 from serving.limits.token_bucket import LocalBuckets, SharedBuckets
+from serving.limits.token_leases import Decision, RateLimiter
 
 # Return the identity of a credential (the headers Authorization and Cookie), or None. It must not block.
 Recognise = Callable[[bytes | None, bytes | None], Identity | None]

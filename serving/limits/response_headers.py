@@ -2,7 +2,7 @@
 
 import math
 
-from serving.limits.rate_limiter import Decision
+from serving.limits.token_leases import Decision
 
 Field = tuple[bytes, bytes]
 

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Request
 from serving.auth.authorization import RequireToken
 from serving.auth.roles import Identity, Right
 from serving.http.strict_requests import StrictRoute
-from serving.limits.charge import charge
+from serving.limits.rate_limit_enforcement import charge
 from serving.predictor.responses import response_of
 from serving.predictor.schemas import PredictBody, PredictResponse
 from serving.schemas import publication_fields

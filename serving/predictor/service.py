@@ -14,7 +14,7 @@ from ingestion.contract_validation import EncodedEvent
 from lakehouse.errors import ContractViolation
 from lakehouse.logs import get_logger
 from serving.errors import NotApplicable, NotPersisted, NotServing
-from serving.experiments.arms import Assigned, UnitIds, assigned_arm
+from serving.experiments.arms import Assigned, UnitIds, predicting_arm
 from serving.models.catalog import DEFAULT_MODEL
 from serving.models.features import validated_rows
 from serving.models.loaded_version import LoadedVersion, rule_of
@@ -99,7 +99,7 @@ class Predictor:
                 continue
             units: UnitIds = {"key_result": key_result_id, "team": answer.team_id, "account": account}
             assigned, forecast = forecast_by_arm(
-                key_result_id, answer, Assigned(active), assigned_arm(state, units), snapshot
+                key_result_id, answer, Assigned(active), predicting_arm(state, units), snapshot
             )
             prediction = of_key_result(key_result_id, forecast, assigned, publication.publication_id)
             answers.append(prediction)
@@ -129,7 +129,7 @@ class Predictor:
         valid = validated_rows(rows, model.input)
         state = self._runtime.state(model_name)
         units: UnitIds = {"account": account}
-        scored, assigned = self._scorer.score(valid, model, state, assigned_arm(state, units), explains=explains)
+        scored, assigned = self._scorer.score(valid, model, state, predicting_arm(state, units), explains=explains)
         predictions = [of_features(each, assigned) for each in scored]
         self._record(predictions, served_events)
         self._shadows.of_features(predictions, valid, state, units)

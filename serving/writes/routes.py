@@ -13,7 +13,7 @@ from serving.data.lists.documentation import PROBLEM
 from serving.errors import NotAllowed, NotFound
 from serving.http.idempotency import IdempotencyKey
 from serving.http.strict_requests import StrictRoute
-from serving.limits.charge import charge
+from serving.limits.rate_limit_enforcement import charge
 from serving.schemas import Id
 from serving.services import ServicesDep
 from serving.writes import examples

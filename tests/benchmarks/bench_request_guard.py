@@ -17,10 +17,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from serving.http.access_log import json_writer
 from serving.http.request_guard import RequestGuard
 from serving.http.request_metrics import RequestMetrics
-from serving.limits.charge import Charge
-from serving.limits.rate_limiter import RateLimiter
+from serving.limits.rate_limit_enforcement import Charge
 from serving.limits.rate_plan import RatePlan, RatePlans
 from serving.limits.token_bucket import LocalBuckets, SharedBuckets
+from serving.limits.token_leases import RateLimiter
 from serving.publication_reader import Warehouse
 
 REQUESTS = 20_000

@@ -11,10 +11,10 @@ from serving.auth.roles import Identity, Right, Role
 from serving.fast_path.fast_predict import ById, FastPredict
 from serving.fast_path.fast_protocol import Head
 from serving.fast_path.prepared_answers import MOST_AT_ONCE, Answered, PreparedAnswers
-from serving.limits.charge import cost_of
-from serving.limits.rate_limiter import Decision, RateLimiter
+from serving.limits.rate_limit_enforcement import cost_of
 from serving.limits.rate_plan import RatePlan
 from serving.limits.token_bucket import LocalBuckets, SharedBuckets
+from serving.limits.token_leases import Decision, RateLimiter
 from serving.observability import metrics
 from serving.observability.bulk_histogram import BulkHistogram
 from serving.prediction_log import PredictionLog

@@ -17,9 +17,9 @@ from serving.fast_path.fast_protocol import limited
 from serving.http.access_log import RequestLine
 from serving.http.body_budget import BodyBudget
 from serving.http.request_guard import RequestGuard
-from serving.limits.rate_limiter import Decision
 from serving.limits.rate_plan import SEEDED
 from serving.limits.slow_clients import ConnectionLimits
+from serving.limits.token_leases import Decision
 from tests.background_logs import LOGGING_CONFIG
 
 LIMITS = ConnectionLimits(headers_s=0.5, headers_bytes=4_000, write_s=0.5, connections=20)

@@ -9,7 +9,7 @@ import pytest
 from lakehouse.settings import Settings
 from serving.auth.roles import Identity, Role
 from serving.errors import RateLimited
-from serving.limits.charge import CHARGE, charge
+from serving.limits.rate_limit_enforcement import CHARGE, charge
 from serving.limits.rate_limits import RateLimits
 from serving.limits.rate_plan import ANONYMOUS, SEEDED, RatePlan, RatePlans
 from serving.limits.token_bucket import SharedBuckets, limited_client

@@ -12,22 +12,22 @@ with latest as (
 placed as (
     select
         latest.*,
-        case when closed.key_result_id is null then placement.team_id else closed.team_id end as team_id,
-        placement.cycle_id as placed_cycle_id,
-        case when closed.key_result_id is null then placement.counted_cycle_id else closed.counted_cycle_id end
+        case when closed.key_result_id is null then counted.team_id else closed.team_id end as team_id,
+        counted.cycle_id as placed_cycle_id,
+        case when closed.key_result_id is null then counted.counted_cycle_id else closed.counted_cycle_id end
             as cycle_id,
-        placement.key_result_id is not null as is_key_result_known,
-        coalesce(placement.is_archived, false) as is_archived,
+        counted.key_result_id is not null as is_key_result_known,
+        coalesce(counted.is_archived, false) as is_archived,
         {{ progress_ratio('latest.value', 'definition.baseline', 'definition.target') }} as progress_ratio
     from latest
-    left join {{ ref('int_key_result_cycle_attribution') }} as placement
-        on latest.key_result_id = placement.key_result_id
-        and latest.checked_in_at >= placement.from_at and latest.checked_in_at < placement.to_at
-    left join {{ ref('int_key_result_cycle_attribution') }} as closed
+    left join {{ ref('int_key_result_counted_cycle') }} as counted
+        on latest.key_result_id = counted.key_result_id
+        and latest.checked_in_at >= counted.from_at and latest.checked_in_at < counted.to_at
+    left join {{ ref('int_key_result_counted_cycle') }} as closed
         on latest.key_result_id = closed.key_result_id and latest.check_in_id = closed.late_closing_id
     left join {{ ref('int_key_result_version') }} as definition
-        on placement.key_result_id = definition.key_result_id
-        and coalesce(closed.version_number, placement.version_number) = definition.version_number
+        on counted.key_result_id = definition.key_result_id
+        and coalesce(closed.version_number, counted.version_number) = definition.version_number
 )
 
 select

@@ -6,7 +6,7 @@ with attributed as (
         counted_cycle_id as cycle_id,
         min(from_at) filter (where stay_number = counted_stay_number) as from_at,
         max(to_at) as to_at
-    from {{ ref('int_key_result_cycle_attribution') }}
+    from {{ ref('int_key_result_counted_cycle') }}
     group by key_result_id, counted_cycle_id
 ),
 
@@ -62,29 +62,29 @@ closing as (
 state_in_cycle as (
     select distinct on (closing.key_result_id, closing.cycle_id)
         closing.*,
-        placement.version_number,
-        placement.objective_id,
-        placement.objective_title,
-        placement.team_id,
-        placement.team_name,
-        placement.team_organisation_id,
-        placement.is_archived,
-        placement.archived_at,
-        placement.archived_reason,
-        closing.closed_at is not null and not placement.is_archived as is_closed
+        counted.version_number,
+        counted.objective_id,
+        counted.objective_title,
+        counted.team_id,
+        counted.team_name,
+        counted.team_organisation_id,
+        counted.is_archived,
+        counted.archived_at,
+        counted.archived_reason,
+        closing.closed_at is not null and not counted.is_archived as is_closed
     from closing
-    inner join {{ ref('int_key_result_cycle_attribution') }} as placement
-        on closing.key_result_id = placement.key_result_id
-        and closing.cycle_id is not distinct from placement.counted_cycle_id
+    inner join {{ ref('int_key_result_counted_cycle') }} as counted
+        on closing.key_result_id = counted.key_result_id
+        and closing.cycle_id is not distinct from counted.counted_cycle_id
         and case
             when closing.is_closed_by_check_in or closing.ended_at is null and closing.closed_at is not null
-                then placement.from_at <= closing.closed_at
-            when closing.ended_at is not null then placement.from_at < least(closing.cycle_ended_at, closing.ended_at)
+                then counted.from_at <= closing.closed_at
+            when closing.ended_at is not null then counted.from_at < least(closing.cycle_ended_at, closing.ended_at)
             else true
         end
     order by
         closing.key_result_id, closing.cycle_id,
-        closing.is_closed_by_check_in and placement.is_archived, placement.from_at desc
+        closing.is_closed_by_check_in and counted.is_archived, counted.from_at desc
 ),
 
 described as (

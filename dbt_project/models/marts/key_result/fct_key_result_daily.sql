@@ -2,27 +2,27 @@
 -- the closing is for the next cycle and does not change the outcome in this one.
 with placed as (
     select
-        placement.key_result_id,
-        placement.counted_cycle_id,
-        placement.team_id,
-        placement.team_name,
-        placement.cycle_id,
-        case when placement.from_at > key_result.final_at then key_result.baseline else definition.baseline end as baseline,
-        case when placement.from_at > key_result.final_at then key_result.target else definition.target end as target,
+        counted.key_result_id,
+        counted.counted_cycle_id,
+        counted.team_id,
+        counted.team_name,
+        counted.cycle_id,
+        case when counted.from_at > key_result.final_at then key_result.baseline else definition.baseline end as baseline,
+        case when counted.from_at > key_result.final_at then key_result.target else definition.target end as target,
         cycle.cycle_start,
         cycle.cycle_end,
         {{ utc_date('key_result.final_at') }} as closed_on,
-        greatest(placement.from_day, cycle.cycle_start) as from_day,
-        least(placement.to_day, cycle.cycle_end, {{ utc_date('data_as_of') }}) as to_day
-    from {{ ref('int_key_result_cycle_attribution') }} as placement
+        greatest(counted.from_day, cycle.cycle_start) as from_day,
+        least(counted.to_day, cycle.cycle_end, {{ utc_date('data_as_of') }}) as to_day
+    from {{ ref('int_key_result_counted_cycle') }} as counted
     inner join {{ ref('int_key_result_version') }} as definition
-        on placement.key_result_id = definition.key_result_id and placement.version_number = definition.version_number
-    inner join {{ ref('int_cycle') }} as cycle on placement.cycle_id = cycle.cycle_id
+        on counted.key_result_id = definition.key_result_id and counted.version_number = definition.version_number
+    inner join {{ ref('int_cycle') }} as cycle on counted.cycle_id = cycle.cycle_id
     inner join {{ ref('int_key_result_cycle') }} as key_result
-        on placement.key_result_id = key_result.key_result_id
-        and placement.counted_cycle_id is not distinct from key_result.cycle_id
+        on counted.key_result_id = key_result.key_result_id
+        and counted.counted_cycle_id is not distinct from key_result.cycle_id
     cross join {{ ref('int_data_as_of') }}
-    where not placement.is_archived
+    where not counted.is_archived
 ),
 
 -- Check-ins after the closing check-in are ignored.

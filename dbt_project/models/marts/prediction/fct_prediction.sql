@@ -9,14 +9,14 @@ with served as (
 placed as (
     select
         served.*,
-        placement.team_id,
-        placement.key_result_id is not null as is_key_result_known,
-        coalesce(served.cycle_id, placement.counted_cycle_id) as forecast_cycle_id
+        counted.team_id,
+        counted.key_result_id is not null as is_key_result_known,
+        coalesce(served.cycle_id, counted.counted_cycle_id) as forecast_cycle_id
     from served
-    left join {{ ref('int_key_result_cycle_attribution') }} as placement
-        on served.key_result_id = placement.key_result_id
-        and coalesce(served.as_of, served.occurred_at) >= placement.from_at
-        and coalesce(served.as_of, served.occurred_at) < placement.to_at
+    left join {{ ref('int_key_result_counted_cycle') }} as counted
+        on served.key_result_id = counted.key_result_id
+        and coalesce(served.as_of, served.occurred_at) >= counted.from_at
+        and coalesce(served.as_of, served.occurred_at) < counted.to_at
 ),
 
 -- A forecast is scored only if the outcome was unknown both when it was served and when its model was trained.

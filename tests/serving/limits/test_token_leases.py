@@ -9,10 +9,10 @@ import pytest
 import redis
 
 from lakehouse.settings import Settings
-from serving.limits.rate_limiter import RateLimiter
 from serving.limits.rate_plan import RatePlan
 from serving.limits.response_headers import rate_limit_fields, retry_after_s
 from serving.limits.token_bucket import MOST_LOCAL_BUCKETS, LocalBuckets, SharedBuckets, limited_client
+from serving.limits.token_leases import RateLimiter
 
 SLOW = RatePlan("slow", 0.01, 7)  # no token comes back during a test
 

@@ -1,4 +1,4 @@
-"""Decide whether a request is within its rate plan, usually without asking Redis.
+"""Decide whether a request is within its rate plan, usually without asking Redis. rate_limit_enforcement.py rejects it.
 
 A worker leases tokens in batches and spends them itself. A lease starts at one token and doubles each time that it is
 used up before it ends. A busy client therefore costs at most one call to Redis per LARGEST_LEASE_S, and an occasional

@@ -1,7 +1,8 @@
-"""What a request costs in rate-limit tokens, and who pays: the account or address in its headers, then its account.
+"""Enforce rate limits: what a request costs, and who pays. A request that exceeds its plan gets a 429.
 
-`RequestGuard` charges each request before its credential is verified, and puts the `Charge` into its scope. Once the
-credential is verified, its account pays as well, however many spellings of the credential and addresses it uses.
+`RequestGuard` charges each request before its credential is verified: the account that the credential names pays, or
+the address. It puts the `Charge` into the request's scope. Once the credential is verified, `charge` lets its account
+pay as well, however many spellings of the credential and addresses it uses.
 """
 
 from collections.abc import MutableMapping
@@ -9,9 +10,9 @@ from typing import Any
 
 from serving.auth.roles import Identity
 from serving.errors import RateLimited
-from serving.limits.rate_limiter import Decision, RateLimiter
 from serving.limits.rate_plan import RatePlans
 from serving.limits.response_headers import retry_after_s
+from serving.limits.token_leases import Decision, RateLimiter
 from serving.observability import metrics
 
 CHARGE = "okr.charge"  # the key of the Charge in the scope
