@@ -5,6 +5,7 @@ all others, which differ only in ids, times, outputs and reasons.
 """
 
 import time
+from collections.abc import Mapping
 from contextvars import Context
 from typing import Any, NamedTuple
 
@@ -29,6 +30,8 @@ from serving.predictor.responses import TOP_LEVEL_FIELDS, response_of
 from serving.predictor.routes import NO_PUBLICATION
 from serving.predictor.service import Predicted
 
+OTHER_FIELDS = ("prediction_id", "reasons", "contributions", "margin")  # which differ from answer to answer
+
 
 class FastVersion:
     """A version that scores single rows, and how its requests, responses and events look."""
@@ -41,29 +44,44 @@ class FastVersion:
         body = msgspec.defstruct("FastBody", fields, forbid_unknown_fields=True)
         self.decode = msgspec.json.Decoder(body).decode
         self.quotes = 2 * (len(names) + 1)
-        self._has_others = not TOP_LEVEL_FIELDS.issuperset(version.model.output.__struct_fields__)
-        self._head = b""
-        self._item: dict[str, Any] = {}
+        known = version.model.output
+        exact = msgspec.defstruct("ExactOutput", (), bases=(known,), forbid_unknown_fields=True)
+        self._decode_output = msgspec.json.Decoder(exact).decode
+        self._fields = frozenset(known.__struct_fields__)
+        self._is_all_lifted = self._fields <= TOP_LEVEL_FIELDS
+        self._start = b""
+        """The JSON of the response up to the output's first field."""
         self.template: EventTemplate
 
-    def response(self, scored: Scored, prediction_id: str) -> bytes:
-        """Return the body of the response."""
-        if not self._head:
+    def encoded_output(self, output: Mapping[str, Any]) -> bytes | None:
+        """Return an output as JSON, or None if it is incomplete, invalid or too long for the prediction log."""
+        encoded = msgspec.json.encode(output)
+        if len(encoded) > MAX_OUTPUT_BYTES or len(output) != len(self._fields):
+            return None
+        if b"null" in encoded and check_output(output, self.version.model.output):  # for example, NaN becomes null
+            return None
+        try:
+            self._decode_output(encoded)
+        except msgspec.ValidationError:
+            return None
+        return encoded
+
+    def response(self, scored: Scored, output: bytes, prediction_id: str) -> bytes:
+        """Return the body of the response. `output` is the encoded output."""
+        if not self._start:
             Context().run(self._learn, scored)  # without the ids of the current request
-        lifted, others = scored.output, None
-        if self._has_others:
-            lifted = {name: value for name, value in scored.output.items() if name in TOP_LEVEL_FIELDS}
-            others = {name: value for name, value in scored.output.items() if name not in TOP_LEVEL_FIELDS}
-        item = {
-            **self._item,
-            **lifted,
+        rest: dict[str, Any] = {
             "prediction_id": prediction_id,
-            "output": others or None,
             "reasons": scored.reasons,
             "contributions": scored.contributions or None,
             "margin": scored.margin,
         }
-        return b"%b%b%b" % (self._head, msgspec.json.encode(item), END)
+        if not self._is_all_lifted:
+            lifted = {name: value for name, value in scored.output.items() if name in TOP_LEVEL_FIELDS}
+            others = {name: value for name, value in scored.output.items() if name not in TOP_LEVEL_FIELDS}
+            rest = {**lifted, **rest, "output": others or None}
+            output = b""
+        return b"%b%b%b%b" % (self._start, output[1:-1] + b"," if output else b"", msgspec.json.encode(rest)[1:], END)
 
     def _learn(self, scored: Scored) -> None:
         """Make the templates from what the regular route would answer and record.
@@ -76,9 +94,11 @@ class FastVersion:
         output, reasons = msgspec.json.encode(scored.output), msgspec.json.encode(scored.reasons)
         self.template = template_of_features(event, prediction.prediction_id, output, reasons)
         response = response_of(Predicted(self.version, [prediction]), NO_PUBLICATION)
-        self._item = response.model_dump(mode="json")["predictions"][0]
+        item = response.model_dump(mode="json")["predictions"][0]
+        differ = {*OTHER_FIELDS, *(TOP_LEVEL_FIELDS & self._fields), *(() if self._is_all_lifted else ("output",))}
+        fixed = msgspec.json.encode({name: value for name, value in item.items() if name not in differ})
         head, found, _ = response.model_dump_json().encode().partition(LIST)
-        self._head = head + found
+        self._start = head + found + fixed[:-1] + b","
 
 
 class AskedFeatures(NamedTuple):
@@ -128,14 +148,12 @@ class ByFeatures:
         """
         by, started = asked.by, time.perf_counter()
         scored = by.score(msgspec.structs.asdict(asked.row), asked.explains)
-        if check_output(scored.output, by.version.model.output):
-            return None
         self._model_seconds.observe((by.version.name,), time.perf_counter() - started)
-        event_id = self._new_id()
-        body = by.response(scored, id_text(event_id).decode())
-        output = msgspec.json.encode(scored.output)
-        if len(output) > MAX_OUTPUT_BYTES:
+        output = by.encoded_output(scored.output)
+        if output is None:
             return None
+        event_id = self._new_id()
+        body = by.response(scored, output, id_text(event_id).decode())
         probability = scored.output.get("probability")
         labels = by.version.name, by.version.role
         response = Served(body, [(labels, probability)] if isinstance(probability, float) else [])
