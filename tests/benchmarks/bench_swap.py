@@ -1,7 +1,7 @@
 """A model swap and a publication under load: no request fails, and the tail latency stays near the usual one.
 
-PostgreSQL, which copies the marts, and this process, which publishes them, run on wrk's core. On the server's core, they
-would take its time slices, which a database on another host does not.
+PostgreSQL, which copies the marts, and this process, which publishes them, run on wrk's core. On the server's core,
+they would take its time slices, which a database on another host does not.
 """
 
 import json
