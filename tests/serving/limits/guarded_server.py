@@ -24,6 +24,7 @@ from tests.background_logs import LOGGING_CONFIG
 
 LIMITS = ConnectionLimits(headers_s=0.5, headers_bytes=4_000, write_s=0.5, connections=20)
 BODY_LIMIT_S = 0.5
+TRICKLE_S = 0.05  # between two bytes of a slow client
 SLOW_S = 0.8  # longer than a client may take for its headers
 LATE_S = 4.0  # by which every slow client must have been cut off
 
@@ -114,10 +115,10 @@ def read_all(client: socket.socket) -> bytes:
 
 
 def trickle(client: socket.socket, text: bytes) -> None:
-    """Send one byte every 50 ms until all are sent or the connection is closed."""
+    """Send one byte every TRICKLE_S until all are sent or the connection is closed."""
     try:
         for byte in text:
             client.sendall(bytes([byte]))
-            time.sleep(0.05)
+            time.sleep(TRICKLE_S)
     except OSError:
         pass

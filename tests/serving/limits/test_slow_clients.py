@@ -9,13 +9,13 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.serving.limits.guarded_server import LATE_S, LIMITS, Server, read_all, trickle
+from tests.serving.limits.guarded_server import LATE_S, LIMITS, TRICKLE_S, Server, read_all, trickle
 
 
 def test_headers_that_trickle_are_cut_off_and_others_are_served_meanwhile(server: Server) -> None:
     with server.connection() as client:
         sender = threading.Thread(
-            target=trickle, args=(client, b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 200)
+            target=trickle, args=(client, b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 500)
         )
         started = time.monotonic()
         sender.start()
@@ -24,7 +24,7 @@ def test_headers_that_trickle_are_cut_off_and_others_are_served_meanwhile(server
         took_s = time.monotonic() - started
         sender.join()
     assert answer.startswith(b"HTTP/1.1 408 ")
-    assert LIMITS.headers_s <= took_s + 0.1 < LATE_S
+    assert LIMITS.headers_s <= took_s + 0.1 < 400 * TRICKLE_S, "long before the headers end, on a busy machine too"
 
 
 def test_a_connection_that_sends_nothing_is_closed(server: Server) -> None:
