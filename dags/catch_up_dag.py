@@ -3,8 +3,8 @@
 **Purpose**: publish data that was missed because the announcement of landed events was lost (okr_etl_dag was paused or
 Airflow was down) or because a run loaded a batch and then failed. If no run is queued or running, this DAG starts
 okr_etl_dag when the lake contains user events that the current publication does not cover, when an operator has decided
-on single events (`okr quarantine`), or when the dbt project has changed since the last build started (a new release).
-It compares the actual state with the expected one, so it does not need a record of announcements.
+on individual events (`okr quarantine`), or when the dbt project has changed since the last build started (a new
+release). It compares the actual state with the expected one, so it does not need a record of announcements.
 
 **Owner**: data-platform
 

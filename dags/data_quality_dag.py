@@ -1,7 +1,7 @@
 """Check the lake and the published marts once a day.
 
-**Purpose**: verify that every event landed and was loaded exactly once, validate the published marts (all rules,
-recomputation, freshness and drift), and update the Data Docs site (`/quality/`).
+**Purpose**: verify that no event was lost or duplicated between Kafka and `raw`, validate the published marts (all
+rules, recomputation, freshness and drift), and update the Data Docs site (`/quality/`).
 
 **Owner**: data-platform
 

@@ -1,9 +1,9 @@
 """The raw gate, which validates the batch waiting in the lake (beyond the load watermark) before any of it is loaded.
 
 It detects implausible data that contracts cannot detect, such as absurd values, many rejected messages or check-ins of
-unknown key results. Single implausible rows are reported, loaded and listed for review (marts.fct_reviewed_event). The
-gate stops a batch only if so many rows are implausible that the likely cause is a wrong unit or a broken source. If no
-rows are waiting, the gate passes.
+unknown key results. Individual implausible rows are reported, loaded and listed for review (marts.fct_reviewed_event).
+The gate stops a batch only if so many rows are implausible that the likely cause is a wrong unit or a broken source. If
+no rows are waiting, the gate passes.
 """
 
 from collections.abc import Mapping

@@ -21,7 +21,7 @@ class RuleResult:
 
     @property
     def is_flagged(self) -> bool:
-        """Whether single rows break the rule although the batch as a whole passes it."""
+        """Whether individual rows break the rule although the batch as a whole passes it."""
         return self.passed and self.acceptable and bool(self.unexpected)
 
     def __str__(self) -> str:
@@ -74,7 +74,7 @@ class GateReport:
         return ((s, r) for s in self.suites for r in s.rules if not r.passed and r.advice)
 
     def flagged(self) -> Iterator[tuple[SuiteResult, RuleResult]]:
-        """Return the plausibility rules that only single rows break. These rows are loaded and listed for review."""
+        """Return the plausibility rules that only individual rows break. Those are loaded and listed for review."""
         return ((s, r) for s in self.suites for r in s.rules if r.is_flagged)
 
     @property

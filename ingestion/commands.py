@@ -48,7 +48,7 @@ def consume_land(drain: Drain = False) -> None:
 
 @consume.command("state")
 def consume_state(drain: Drain = False) -> None:
-    """Keep the state tables (app.*) and the figures in Redis up to date.
+    """Keep the state tables (app.*) and the live figures in Redis up to date.
 
     On SIGTERM, finish the current batch and stop.
     """

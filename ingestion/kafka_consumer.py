@@ -151,7 +151,7 @@ class KafkaConsumer:
         log.info("reading", partitions=len(self._assigned))
 
     def report_stored(self, topic: str, spans: Mapping[int, Span]) -> None:
-        """Commit the sink's stored offsets to Kafka. Only lag monitors use them there."""
+        """Commit the sink's stored offsets to Kafka, for lag monitors and for the API, which shows what has landed."""
         self._commit_to_kafka({(topic, partition): span.next for partition, span in spans.items()})
 
     def is_at_end(self) -> bool:

@@ -1,4 +1,4 @@
-"""The real-time figures as plain values, for tests that compare all of them at once."""
+"""The live figures as plain values, for tests that compare all of them at once."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -77,7 +77,7 @@ def unpublished_changes(settings: Settings) -> str | None:
 def is_published(settings: Settings, end_offsets: Mapping[str, Mapping[int, int]]) -> bool:
     """Return whether the current publication covers the user events up to the offsets that a gate checked.
 
-    It must also include all decisions on single events and must have been built from the current dbt project.
+    It must also include all decisions on individual events and must have been built from the current dbt project.
 
     Raises:
         RetryableError: the warehouse cannot be reached.

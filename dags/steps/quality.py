@@ -7,7 +7,7 @@ from lakehouse.settings import load_settings
 
 @step
 def verify_lake() -> None:
-    """Verify that every offset landed exactly once and was loaded exactly once.
+    """Verify that no event was lost or duplicated between Kafka and `raw`.
 
     Raises:
         AirflowFailException: an offset is missing or duplicated.

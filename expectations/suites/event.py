@@ -7,7 +7,7 @@ from expectations.rules import Rule, Suite
 if TYPE_CHECKING:
     import pandas as pd
 
-# One user's mistake must not stop all marts, so single implausible rows are loaded and flagged
+# One user's mistake must not stop all marts, so individual implausible rows are loaded and flagged
 # (marts.fct_reviewed_event). A batch is stopped only if it has at least MIN_ROWS_FOR_SHARE rows and more than
 # MAX_IMPLAUSIBLE_SHARE of them are implausible, because the likely cause is then a wrong unit or a broken source.
 MAX_IMPLAUSIBLE_SHARE = 0.2

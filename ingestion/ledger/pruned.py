@@ -1,8 +1,8 @@
 """The offsets that were pruned after their retention. The ledger proves only what follows them.
 
 The lake records the end of a partition's pruned offsets in the commit that removes their files, under an application id
-of its own, and PostgreSQL records it in `ops.pruned_range` with the number of rows. The later of both counts: either of
-them can be restored to an earlier state.
+of its own, and PostgreSQL records it in `ops.pruned_range` with the number of rows. The later of the two ends applies,
+because either record may have been restored to an earlier state.
 """
 
 from collections.abc import Collection

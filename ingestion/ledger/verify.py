@@ -1,4 +1,4 @@
-"""Prove that events are landed and loaded exactly once, by comparing the broker, the Delta log and PostgreSQL.
+"""Prove that no event was lost or duplicated between the broker and `raw`: compare the broker, the lake and PostgreSQL.
 
 For each topic and partition:
 1. The landed offsets (valid and rejected) have no gaps or repeats from the first one to the transaction version. Gaps

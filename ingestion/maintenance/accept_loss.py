@@ -1,4 +1,4 @@
-"""`okr lake accept-loss`: let an operator continue landing after the broker deleted events that had not landed.
+"""`okr lake accept-loss`: let landing continue after the broker deleted events that had not landed.
 
 Landing never resets an offset automatically, and the ledger reports the offsets of these events as a gap. When an
 operator accepts the loss, the offsets are first recorded in `ops.excused_gap` as lost. Then an empty commit, made with

@@ -1,4 +1,4 @@
--- A plan whose commit never happened: the lake records other ends than this.
+-- Delete a plan whose commit never happened, so that the lake records other ends.
 DELETE FROM ops.pruned_range
 WHERE
     log_id = %(log_id)s

@@ -63,7 +63,7 @@ def prune(settings: Settings, topic: str, table: "DeltaTable", uri: str, cutoff:
     """Prune the rows logged before a time if some are SLACK_DAYS older than that. Return the number of pruned rows.
 
     Raises:
-        RetryableError: PostgreSQL, the lake or another maintenance run; what is missing is done by the next run.
+        RetryableError: PostgreSQL or the lake failed, or another maintenance run interfered; the next run continues.
         InvariantBroken: `raw` has other rows than the lake; nothing was deleted from it.
         PermanentError: the events in the lake and in `raw` come from different Kafka logs.
     """

@@ -1,6 +1,6 @@
-"""Give user events priority over platform records when disk space runs low.
+"""Give user events priority over platform events (latencies, metrics, pipeline steps) when disk space runs low.
 
-Each source has its own file and limits. In addition, sources of platform records stop spooling when the free
+Each source has its own file and limits. In addition, sources of platform events stop spooling when the free
 disk space is smaller than the limit of one source of user events.
 """
 
@@ -14,6 +14,6 @@ PLATFORM_SOURCES = frozenset({TELEMETRY, "okr-metrics", "okr-dags"})
 def reserved_bytes(settings: Settings, source: str) -> int:
     """Return the bytes of disk space that a source must leave free.
 
-    For platform records, this is the limit of one source of user events.
+    For platform events, this is the limit of one source of user events.
     """
     return settings.spool_bytes if source in PLATFORM_SOURCES else 0

@@ -1,4 +1,4 @@
-"""Maintain real-time figures in Redis: active users, check-ins per minute, progress by cycle, consumer lag.
+"""Maintain the live figures in Redis: active users, check-ins per minute, progress by cycle, consumer lag.
 
 Redis is only a cache. It may lose its data or be unavailable at any time. The state consumer then continues without it
 and rebuilds the figures from the application tables (schema `app`) when Redis responds again. The members of the sorted
@@ -105,12 +105,12 @@ class RealtimeFigures:
                 self._is_complete = self._write_with_retries(lag)
             self._is_complete &= not self._may_change_activity
             if not self._is_complete:
-                log.info("rebuilding the real-time figures from the application tables")
+                log.info("rebuilding the live figures from the application tables")
                 self._may_change_progress, self._progress_at = True, 0.0
                 self._is_complete = self._write_with_retries(lag, rebuild=True)
         except RedisError as error:
             if not self._is_down:
-                log.warning("real-time figures are not updated while Redis is down", error=str(error))
+                log.warning("live figures are not updated while Redis is down", error=str(error))
             self._is_down, self._is_complete = True, False
         else:
             self._is_down, self._may_change_activity = False, False

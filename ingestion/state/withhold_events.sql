@@ -254,7 +254,7 @@ key_result_claim AS MATERIALIZED (
 key_result_owner AS (
     SELECT
         entity_id,
-        -- This aggregate works for any ids.
+        -- The aggregate works for any ids, not only for those of organisations.
         app.organisations_of(ARRAY[key_result_id], is_released ORDER BY position) AS key_result_ids
     FROM key_result_claim
     WHERE

@@ -138,7 +138,7 @@ def commit(connection: "Connection[Any]") -> None:
 
 
 def attached(connection: "Connection[Any]", marts: Iterable[Mart]) -> list[tuple[Mart, int]]:
-    """Return the versions attached to the stores of the given marts, except those that are being detached."""
+    """Return the attached versions of the given marts, except those that are being detached."""
     rows = connection.execute(
         read_sql("lakehouse.publishing", "partitions").encode(), {"schemas": list(SCHEMAS)}
     ).fetchall()

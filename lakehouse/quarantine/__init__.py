@@ -1,4 +1,4 @@
-"""Quarantine of single events: list, release and withhold them. The next build applies the decisions."""
+"""Quarantine of individual events: list, release and withhold them. The next build applies the decisions."""
 
 from lakehouse.quarantine.review import (
     MANUAL,

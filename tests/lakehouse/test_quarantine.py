@@ -1,4 +1,4 @@
-"""Decisions on single events, as `okr quarantine` records them."""
+"""Decisions on individual events, as `okr quarantine` records them."""
 
 import json
 from uuid import UUID, uuid4

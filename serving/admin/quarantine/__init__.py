@@ -1,1 +1,1 @@
-"""Quarantine of single events: list, release and withhold them."""
+"""Quarantine of individual events: list, release and withhold them."""

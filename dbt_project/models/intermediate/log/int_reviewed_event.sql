@@ -1,6 +1,6 @@
 {{ config(materialized='ephemeral') }}
 
--- The rules that single events break, the operators' decisions on these events, and whether each event is withheld.
+-- The rules that individual events break, the operators' decisions on these events, and whether each event is withheld.
 with implausible as (
     select
         version.event_id,
