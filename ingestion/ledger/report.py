@@ -70,7 +70,7 @@ def _verdict(ledger: Ledger) -> list[str]:
     elif ledger.passed and unanswered:
         lines.append(f"Every event in the lake landed exactly once and was loaded at most once: {checked}.")
     elif ledger.passed:
-        lines.append(f"Every event landed exactly once and was loaded at most once: {checked}.")
+        lines.append(f"No event was lost or duplicated between Kafka and raw: {checked}.")
     if not all(topic.passed for topic in ledger.topics):
         lines.append(f"The ledger does not balance ({checked}):")
     return lines

@@ -1,1 +1,1 @@
-"""The admin API under /admin, for operators only."""
+"""The admin API under /admin: for operators, and for administrators of an organisation to manage its accounts."""

@@ -14,7 +14,7 @@ LARGEST_PAGE = 1_000
 PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
 ERRORS = {
     401: "There is no valid login.",
-    403: "The account may not administer the installation.",
+    403: "The account lacks the right.",
     404: "There is nothing with this id.",
     409: "The present state does not permit it, so nothing was changed.",
     422: "A parameter or field is unknown or invalid.",
@@ -29,7 +29,7 @@ PageCursor = Annotated[Cursor | None, Query(description="`next_cursor` of the pr
 
 
 def admin_router(tag: str) -> APIRouter:
-    """Return a router for routes that only operators may call."""
+    """Return a router for routes under /admin. Each route states who may call it (`IsOperator` or `Manager`)."""
     return APIRouter(prefix="/admin", tags=[f"admin: {tag}"], route_class=StrictRoute)
 
 

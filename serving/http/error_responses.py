@@ -1,4 +1,7 @@
-"""Map every error to an HTTP status and a problem document (RFC 9457). No other module chooses an error's status."""
+"""Map every error that a route raises to an HTTP status and a problem document (RFC 9457).
+
+Layers around the routes that refuse requests, such as `RequestGuard`, create their problem documents themselves.
+"""
 
 import uuid
 from collections.abc import Callable, Mapping

@@ -89,7 +89,7 @@ def roll_back(
     services: ServicesDep,
     operator: OperatorDep,
 ) -> ModelRollbackResponse:
-    """Make an earlier champion the champion again. Workers that follow the champion serve it within ten seconds.
+    """Make an earlier champion the champion again. Workers that follow the champion serve it within about ten seconds.
 
     The request names the version, so it can be repeated. The promotion gate never again promotes a version that was
     rolled back.

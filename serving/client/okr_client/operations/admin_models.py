@@ -18,7 +18,8 @@ def _champions(model_name: str) -> Call[models.ChampionsResponse]:
 
 
 def _roll_back(model_name: str, *, to: str) -> Call[models.ModelRollbackResponse]:
-    """Make an earlier champion the champion again. Workers that follow the champion serve it within ten seconds.
+    """Make an earlier champion the champion again. Workers that follow the champion serve it within about ten
+    seconds.
 
     The request names the version, so it can be repeated. The promotion gate never again promotes a version that
     was rolled back.
