@@ -1,8 +1,8 @@
 """Turn a request's credentials into an identity. This module does not depend on HTTP.
 
-Routes get identities from `authenticate`, through the dependencies of `authorization`. If a token or API key was verified
-within the last minute, this costs a look-up in a dictionary (less than 1 us) and does not block. The fast path of
-POST /predict uses `cached`, which knows only such credentials.
+Routes get identities from `authenticate`, through the dependencies of `authorization`. If a token or API key was
+verified within the last minute, this costs a look-up in a dictionary (less than 1 us) and does not block. The fast path
+of POST /predict uses `cached`, which knows only such credentials.
 """
 
 import time

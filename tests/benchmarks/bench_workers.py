@@ -1,4 +1,4 @@
-"""Two workers, compared with one. There are two cores, so the requests are such that the load generator needs little.
+"""Two workers, compared with one. Of two cores, the load generator must need little.
 
 One worker has a core for itself, and wrk the other one. Two workers share both cores with wrk, which needs about a
 hundredth of a core, because a request predicts many rows with reasons.

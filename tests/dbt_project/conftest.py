@@ -108,7 +108,7 @@ class Log:
         return self._append(event)
 
     def repeat(self, event: Logged) -> Logged:
-        """Append a duplicate of an event, as a producer does that missed the broker's acknowledgement."""
+        """Append a duplicate of an event, like a producer that missed the broker's acknowledgement."""
         return self._append(replace(event, logged_at=event.logged_at + timedelta(minutes=1)))
 
     def replace(self, event: Logged, **fields: Any) -> None:
@@ -116,7 +116,7 @@ class Log:
         self.events[self.events.index(event)] = replace(event, **fields)
 
     def without(self, subject: str, field: str) -> None:
-        """Omit a field of `data` from all events of a subject, as a source may that relies on the default."""
+        """Omit a field of `data` from all events of a subject, like a source that relies on the default."""
         for event in [event for event in self.events if event.subject == subject]:
             data = orjson.loads(event.data)
             data.pop(field, None)

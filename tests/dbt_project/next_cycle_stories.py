@@ -1,4 +1,4 @@
-"""Stories of key results that are carried on into the next cycle: planned early, closed late, or never closed."""
+"""Stories of key results that are carried over to the next cycle: planned early, closed late, or never closed."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ def carried(log: Any) -> None:
 
 
 def planned(log: Any) -> None:
-    """Add key results that were carried on before their cycle ended, or closed after they were carried on."""
+    """Add key results that were carried over before their cycle ended, or closed after they were carried over."""
     org = Organisation(log, "planned")
     for objective, cycle in (("o3", "q3"), ("o4", "q4"), ("own", "q3")):
         org.objective(objective, cycle)
@@ -49,14 +49,14 @@ def planned(log: Any) -> None:
     for name in ("early", "after", "closed"):
         org.check_in(name, 14.0, moment(11, 20))
     log.add(KeyResultArchived(key_result_id=org("given-up")), moment(9, 28))
-    # Its objective is carried on, not the key result.
+    # Its objective is carried over, not the key result.
     org.key_result("of-own", "own")
     org.objective("own", "q4", at=moment(9, 25))
     org.check_in("of-own", 9.0, moment(10, 2), is_final=True)
 
 
 def planned_and_closed(log: Any) -> None:
-    """Add a cycle that was closed after its key results had been carried on."""
+    """Add a cycle that was closed after its key results had been carried over."""
     org = Organisation(log, "agreed")
     org.objective("o3", "q3")
     org.objective("o4", "q4")
@@ -69,7 +69,7 @@ def planned_and_closed(log: Any) -> None:
 
 
 def closed_then_carried_on(log: Any) -> None:
-    """Add a cycle that was closed before its key results were carried on; a check-in in between closes them there."""
+    """Add a cycle that was closed before its key results were carried over; a check-in in between closes them there."""
     org = Organisation(log, "settled")
     org.objective("o3", "q3")
     org.objective("o4", "q4")

@@ -56,7 +56,7 @@ def random_log(log: Any, seed: int) -> Any:
 
 
 def _move_and_end(log: Any, dice: random.Random) -> None:
-    """Key results are carried on and archived, an objective changes its team, a team is dissolved, a cycle closed."""
+    """Key results are carried over and archived, an objective changes its team, a team is dissolved, a cycle closed."""
     log.add(TeamDefined(team_id="other", organisation_id="org", name="Team"), datetime(2025, 1, 1, tzinfo=UTC))
     for number in range(40):
         at = datetime(2026, 1, 2, tzinfo=UTC) + timedelta(days=dice.uniform(0, 50))

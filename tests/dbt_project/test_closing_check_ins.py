@@ -1,4 +1,4 @@
-"""Which cycle a closing check-in closes: marts, primary database and ADR 19 agree on random histories."""
+"""Which cycle a closing check-in closes: marts, state tables and ADR 19 agree on random histories."""
 
 import random
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""Endings, moves and simultaneous events: the marts and the primary database agree on the stories."""
+"""Endings, moves and simultaneous events: the marts and the state tables agree on the stories."""
 
 from datetime import date
 from typing import Any

@@ -1,4 +1,4 @@
-"""Every event that keeps its contract is computed: no event may stop the marts, and none may be lost."""
+"""The marts can process every event that satisfies its contract: none stops the build, and none is lost."""
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Any

@@ -114,7 +114,7 @@ def test_a_chain_of_incremental_builds_equals_a_full_build_row_by_row(runs: Any,
 
 
 def test_an_event_that_changes_which_events_count_causes_a_full_build(runs: Any) -> None:
-    """Here a team is defined again, for another organisation."""
+    """The conflict here: a team is defined again, for another organisation."""
     runs.log.organisation()
     runs.log.key_result("kr")
     runs.log.check_in("kr", 5.0, datetime(2026, 1, 5, tzinfo=UTC))

@@ -1,4 +1,4 @@
-"""Key results that are carried on into the next cycle: where they and their check-ins count, and what closes them."""
+"""Key results that are carried over to the next cycle: where they and their check-ins count, and what closes them."""
 
 from datetime import date
 from typing import Any

@@ -1,4 +1,4 @@
-"""Two organisations whose ids coincide, and single events that are flagged, withheld or released."""
+"""Two organisations whose ids coincide, and individual events that are flagged, withheld or released."""
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta

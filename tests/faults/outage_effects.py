@@ -1,4 +1,4 @@
-"""What each kind of request must answer while a dependency is away: the table in docs/serving.md, as data."""
+"""How each kind of request must be answered during an outage of a dependency: the table in docs/serving.md, as data."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ Accepts = Callable[[Sample], bool]
 
 @dataclass(frozen=True)
 class Effect:
-    """What is documented, the answers that are accepted from the first moment on, and those after it has settled."""
+    """The documented effect, the answers that are accepted from the start, and those after the outage has settled."""
 
     text: str
     accepts: Accepts

@@ -1,4 +1,4 @@
-"""Each service has the secrets that it needs in its environment, and no other."""
+"""Each service has only the secrets that it needs in its environment."""
 
 import subprocess
 from pathlib import Path
@@ -33,7 +33,7 @@ def test_a_service_gets_the_secrets_that_it_needs_and_no_other(stack: Stack, nam
 
 
 def test_no_service_has_the_owners_login(stack: Stack) -> None:
-    """Migrations alone use it: `okr up` and `okr migrate`."""
+    """Only migrations use it: `okr up` and `okr migrate`."""
     assert all("PG_OWNER_PASSWORD" not in allowed for allowed in ALLOWED.values())
     assert [name for name, allowed in ALLOWED.items() if "PG_SUPERUSER_PASSWORD" in allowed] == ["guard"]
 

@@ -1,4 +1,4 @@
-"""The champion alias: set, looked up, and rolled back, also when a rollback is killed and run again."""
+"""The champion alias is set, looked up and rolled back, even if a rollback is killed and repeated."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Requests to the data API, with what every answer of a publication has in common."""
+"""Requests to the data API, with checks of what all its answers have in common."""
 
 from datetime import datetime
 from typing import Any

@@ -41,7 +41,7 @@ class Api:
         return {"Authorization": f"Bearer {self.token(username)}"}
 
     def log_in(self, username: str = "lead") -> None:
-        """Begin a session of a page."""
+        """Start a browser session."""
         form = {"username": username, "password": self.settings.require(f"{username}_password")}
         assert self.client.post("/login", data=form).status_code == 303
 

@@ -14,7 +14,7 @@ ENDLESS = "/v1/system-health/stream"
 
 @pytest.fixture(scope="module")
 def paths(running_api: Api) -> dict[str, dict[str, Any]]:
-    """Return the operations of each path, in which every parameter has a value."""
+    """Return the operations of each path, with a value for every parameter."""
     described = running_api.client.get("/openapi.json", headers=running_api.headers("admin")).json()["paths"]
     return {re.sub(r"\{[a-z_]+\}", "0", path): operations for path, operations in described.items()}
 

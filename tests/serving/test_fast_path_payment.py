@@ -1,4 +1,4 @@
-"""On the fast path, a request is paid and recorded once, or left to the regular route for nothing."""
+"""On the fast path, a request is charged and recorded once; one that is left to the regular route costs nothing."""
 
 import json
 from collections.abc import Callable, Iterator

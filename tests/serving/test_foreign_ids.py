@@ -22,13 +22,13 @@ OTHER_IDS = {
     "username": "app", "model_name": "key_result_forecast", "event_id": "00000000-0000-7000-8000-000000000000",
     "session_id": "f" * 64, "organisation": "x",
 }  # fmt: skip
-# They answer everybody who is logged in with the same, and send nothing of an organisation, or they never end.
+# These give the same answer to everybody who is logged in, with nothing of an organisation, or they never end.
 SKIPPED = {"/v1/system-health/stream", "/auth/logout", "/auth/sessions"}
 
 
 @pytest.fixture(scope="module")
 def foreign(running_api: Api) -> dict[str, list[str]]:
-    """All ids of the published organisation, by noun."""
+    """All ids of the published organisation, by entity type."""
     with psycopg.connect(running_api.settings.require("dsn_serving")) as connection:
         found = {}
         for noun, mart in ENTITIES.items():

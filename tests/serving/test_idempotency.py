@@ -200,7 +200,7 @@ def test_after_a_crash_behind_the_write_a_repeat_sends_the_same_event(
 
 
 def forget(api: Api, check_in_id: str) -> None:
-    """Delete the requests of a check-in as after 90 days; the state tables have its events."""
+    """Delete the requests of a check-in, as happens after 90 days; the state tables have its events."""
     read_state(api.settings)
     with connect(api.settings.require("dsn_owner"), autocommit=True) as connection:
         connection.execute(

@@ -1,4 +1,4 @@
-"""The description of the API is complete: every operation has a summary, examples that are valid, and its errors."""
+"""The description of the API is complete: every operation has a summary, valid examples, and its errors."""
 
 from collections.abc import Iterator
 from typing import Any

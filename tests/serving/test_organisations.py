@@ -1,4 +1,4 @@
-"""An account of an organisation sees that organisation and nothing else; to it, other ids do not exist."""
+"""An account of an organisation sees only that organisation; for it, no other id exists."""
 
 import re
 from collections.abc import Iterator

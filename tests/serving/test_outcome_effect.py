@@ -103,7 +103,7 @@ CARRIED = [
 
 
 def carried() -> list[EncodedEvent]:
-    """Key results of the third quarter (but for two) that were carried over, from 0-10 to 500-510."""
+    """Key results of the third quarter that were carried over (all but two), from 0-10 to 500-510."""
     recorded: list[tuple[Any, datetime]] = []
     for cycle, start, end in (
         ("q4", date(2026, 10, 1), date(2026, 12, 31)), ("q1", date(2027, 1, 1), date(2027, 3, 31)),
@@ -173,7 +173,7 @@ def story() -> list[EncodedEvent]:
 
 @pytest.fixture(scope="module")
 def told_and_published(new_database: Callable[[], AbstractContextManager[Settings]], dbt_target: Path) -> Any:
-    """What the API says of each case by the first publication, and final values before and after the second one."""
+    """What the API says about each case after the first publication; final values before and after the second."""
     with new_database() as settings:
         publish(settings, story(), dbt_target)
         keep_state(settings, story())

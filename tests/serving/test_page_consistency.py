@@ -1,4 +1,4 @@
-"""A page shows one publication, even if others arrive between the reads that build it."""
+"""A page shows a single publication, even if others arrive between the reads that build it."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Forecasts over HTTP: the model, the order, the cache, and the recorded events."""
+"""Forecasts over HTTP: the model, the order, the cache and the recorded events."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Answers are whole: of one publication, while publications come in."""
+"""Each answer is from a single publication, even while new ones are published."""
 
 import threading
 import time

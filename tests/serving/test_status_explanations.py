@@ -1,4 +1,4 @@
-"""What is said of a key result that is not forecast, and what is missing to close it."""
+"""The explanations why a key result is not forecast, and what is still needed to close it."""
 
 from datetime import UTC, date, datetime
 from typing import Any

@@ -1,4 +1,4 @@
-"""Two organisations and reviews of single events: events that do not count leave no rows in the state tables."""
+"""Two organisations and reviews of individual events: events that do not count leave no rows in the state tables."""
 
 import random
 from collections.abc import Iterator

@@ -20,7 +20,7 @@ AT = "2026-11-20T12:00:00Z"
 
 
 class AirflowServer(ThreadingHTTPServer):
-    """Has three DAGs. Tests set what it answers, and read what it was asked."""
+    """Has three DAGs. Tests set its answers, and read the requests that it received."""
 
     daemon_threads = True
 

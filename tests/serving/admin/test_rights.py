@@ -1,4 +1,4 @@
-"""Only operators may use the admin API, and it is described completely."""
+"""Every route of the admin API checks the caller's rights, and is described completely."""
 
 import re
 

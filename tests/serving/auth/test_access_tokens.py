@@ -98,7 +98,7 @@ def test_a_token_with_wrong_claims_is_rejected_although_it_is_signed(
 
 
 def test_a_token_has_one_spelling(api: Api, auth: Auth) -> None:
-    """PyJWT ignores characters that are not of base64 in the signature, and its last 4 bits."""
+    """In the signature, PyJWT ignores characters outside base64url, and the last 4 bits."""
     token = signed(auth)
     last = {"A": "B", "Q": "R", "g": "h", "w": "x"}[token[-1]]
     other = [f"{token}!", f"{token[:-5]} {token[-5:]}", f"{token}==", token[:-1] + last, f" {token}", f"{token}\t.x"]

@@ -1,4 +1,4 @@
-"""X-Forwarded-For counts only as far as trusted proxies wrote it."""
+"""Of X-Forwarded-For, only what trusted proxies wrote counts."""
 
 import pytest
 

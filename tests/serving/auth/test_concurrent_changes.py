@@ -1,4 +1,4 @@
-"""Changes of accounts at the same time do not block each other for good. Schemathesis found a deadlock."""
+"""Concurrent changes to accounts do not deadlock. Schemathesis found a deadlock."""
 
 import threading
 from uuid import uuid4

@@ -93,7 +93,7 @@ def test_a_known_caller_is_not_held_up_by_others_at_the_same_address(counted: Ra
 
 
 def test_an_account_pays_for_what_was_charged_to_an_address(counted: RateLimits) -> None:
-    """So a credential that is new to every worker and address does not escape the account's plan."""
+    """Otherwise, credentials that are new to every worker and address would escape the account's plan."""
     caller = identity(uuid.uuid4().hex, "token:new")
     for number in range(100):
         decision = counted.admit(b"Bearer %d" % number, None, address()).of(caller)

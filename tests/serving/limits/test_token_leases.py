@@ -95,7 +95,7 @@ def test_a_refused_client_costs_no_calls_until_a_token_is_due(
 
 
 def test_a_client_that_waits_for_retry_after_is_allowed(client: "redis.Redis", key: str) -> None:
-    """Others said a time that was too early, zero or negative (github.com/alisaifee/flask-limiter/issues/62)."""
+    """Others gave a time that was too early, zero or negative (github.com/alisaifee/flask-limiter/issues/62)."""
     limiter, plan = RateLimiter(SharedBuckets(client), LocalBuckets()), RatePlan("patient", 1.5, 2)
     for _ in range(2):
         while (decision := limiter.take(key, plan)).is_allowed:

@@ -1,4 +1,4 @@
-"""A walk through a list goes on while other publications come in, and loses and repeats nothing."""
+"""A walk through a list continues while new publications arrive, and loses and repeats nothing."""
 
 from collections.abc import Iterator
 from itertools import count

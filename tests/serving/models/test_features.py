@@ -1,4 +1,4 @@
-"""Named features are validated, each fault is named, and outputs are checked against the model's schema."""
+"""Named features are validated, every fault is reported, and outputs are checked against the model's schema."""
 
 import time
 from typing import Any

@@ -1,4 +1,4 @@
-"""What an app writes reaches the published marts, and its status says how far it has come."""
+"""What an app writes reaches the published marts, and its status shows its progress."""
 
 import threading
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""An account changes only what belongs to its organisation and teams; everything else does not exist for it."""
+"""An account can change only what belongs to its organisation and teams; for it, nothing else exists."""
 
 from dataclasses import replace
 from typing import Any

@@ -83,7 +83,7 @@ def test_a_definition_is_created_read_and_replaced(
 
 
 def test_of_concurrent_replacements_of_one_version_one_wins(api: Api, app_headers: dict[str, str], suffix: str) -> None:
-    """No update is lost: whoever did not see the newest version is told so, and can merge."""
+    """No update is lost: a caller that has not seen the newest version is told so, and can merge."""
     body = {"organisation_id": f"org-{suffix}", "name": "0"}
     created = accepted(api.client.post("/v1/teams", json=body, headers=app_headers))
     path, etag = f"/v1/teams/{created['entity_id']}", created["etag"]
