@@ -25,7 +25,7 @@ from tests.polling import repeating
 def test_checkpoints_and_maintenance_runs_race(
     pipeline: Settings, producer: EventProducer, check_in: Events, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As if the lock were lost: three processes write checkpoints and two maintenance runs overlap while events land."""
+    """As if the lock were lost: three processes write checkpoints and two maintenance runs overlap as events land."""
     monkeypatch.setattr(
         "ingestion.maintenance.run.read_sql", lambda *_: "SELECT true, extract(epoch FROM now())::float8"
     )
