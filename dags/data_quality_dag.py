@@ -7,8 +7,8 @@ rules, recomputation, freshness and drift), and update the Data Docs site (`/qua
 
 **When it fails**, the published data may be wrong.
 
-- `verify_lake`: an offset is missing or duplicated. Stop the writers and follow docs/runbooks/lake-verify.md. To repeat
-  the check, run `okr lake verify`.
+- `verify_lake`: an offset is missing or duplicated, or the broker did not answer; the log says which. In the first
+  case, stop the writers and follow docs/runbooks/lake-verify.md. To repeat the check, run `okr lake verify`.
 - `validate_published`: the published marts break a rule, which the log and `/quality/` name. If the data is wrong, run
   `okr publication rollback` immediately, then fix the cause and start okr_etl_dag. All marts are read from a single
   publication. Rules that compare with `raw` or `intermediate` are skipped while these schemas are ahead of the

@@ -149,9 +149,10 @@ class LimitedProtocol(DrainingProtocol):
         if self.transport.is_closing():
             return
         metrics.REFUSALS.labels(reason).inc()
-        problem = Problem(
-            int(status[:3]), DETAILS[reason], reason.replace("_", "-"), {"Connection": "close"}
-        ).response()
+        headers = {"Connection": "close"}
+        if status.startswith(b"503"):
+            headers["Retry-After"] = "1"
+        problem = Problem(int(status[:3]), DETAILS[reason], reason.replace("_", "-"), headers).response()
         fields = b"".join(b"%s: %s\r\n" % field for field in problem.raw_headers)
         self.transport.write(b"HTTP/1.1 %s\r\n%s\r\n%s" % (status, fields, bytes(problem.body)))
         self.transport.close()

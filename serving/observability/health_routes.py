@@ -55,7 +55,7 @@ async def readyz(services: ServicesDep) -> JSONResponse:
     """Return 200 if this worker may receive requests, or 503 with what it still waits for."""
     missing = services.readiness.missing()
     body: dict[str, Any] = {"status": "not_ready", "missing": missing} if missing else {"status": "ready"}
-    return JSONResponse(body, status_code=503 if missing else 200)
+    return _probe_response(body, is_available=not missing)
 
 
 @router.get(
@@ -71,7 +71,13 @@ async def health(request: Request, services: ServicesDep) -> JSONResponse:
     state, checks = await services.health_check()
     is_known = await _is_known(request, services)
     body: dict[str, Any] = {"status": state, "checks": checks} if is_known else {"status": state}
-    return JSONResponse(body, status_code=503 if state == "unavailable" else 200)
+    return _probe_response(body, is_available=state != "unavailable")
+
+
+def _probe_response(body: dict[str, Any], *, is_available: bool) -> JSONResponse:
+    if is_available:
+        return JSONResponse(body)
+    return JSONResponse(body, status_code=503, headers={"Retry-After": "1"})
 
 
 async def _may_read_metrics(request: Request, services: ServicesDep) -> None:

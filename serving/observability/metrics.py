@@ -36,7 +36,10 @@ REQUEST_SECONDS = CountedHistogram(
     ("method", "route", "status"), buckets=REQUEST_BOUNDS_S, registry=REGISTRY,
 )  # fmt: skip
 REFUSALS = Counter(
-    "okr_http_refusals", "Requests or connections refused by a limit, by reason.", ("reason",), registry=REGISTRY
+    "okr_http_refusals",
+    "Requests and connections that were refused by a limit or before they reached a route.",
+    ("reason",),
+    registry=REGISTRY,
 )
 MODEL_SECONDS = CountedHistogram(
     "okr_model_duration_seconds", "Time that a model takes for one batch of rows.",

@@ -1,6 +1,7 @@
 """One worker process of `okr serve`. The supervisor starts it and starts another if it dies."""
 
 import ctypes
+import gc
 import os
 import signal
 import sys
@@ -25,10 +26,12 @@ def create() -> ASGIApp:
     try:
         settings = load_settings()
         configure_logging(as_json=settings.log_json)
-        return create_asgi_app(build_services(settings, ships_predictions=False))
+        app = create_asgi_app(build_services(settings, ships_predictions=False))
     except OkrError as error:
         sys.stderr.write(f"okr: {error}\n")
         sys.exit(STARTUP_FAILURE)
+    gc.freeze()  # what is loaded now stays, so that full collections, which stop all requests, need not traverse it
+    return app
 
 
 def _end_with_supervisor() -> None:

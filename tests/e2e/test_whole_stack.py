@@ -70,7 +70,7 @@ def test_okr_env_prints_a_shell_assignment_for_each_address(running):
     values = dict(line.removeprefix("export ").split("=", 1) for line in running.okr("env").splitlines())
     assert set(values) == {
         "OKR_API_URL", "OKR_AIRFLOW_URL", "OKR_MLFLOW_URL", "OKR_DOCS_URL", "OKR_WAREHOUSE_DSN", "OKR_LAKE_URI",
-        "OKR_KAFKA_BOOTSTRAP", "OKR_REDIS_URL",
+        "OKR_KAFKA_BOOTSTRAP",
     }  # fmt: skip
     assert shlex.split(values["OKR_LAKE_URI"]) == [running.settings.lake_uri]
 

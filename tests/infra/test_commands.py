@@ -13,7 +13,7 @@ from lakehouse.errors import PermanentError
 OKR = str(Path(sys.executable).parent / "okr")
 FOR_USERS = {
     "OKR_API_URL", "OKR_AIRFLOW_URL", "OKR_MLFLOW_URL", "OKR_DOCS_URL",
-    "OKR_WAREHOUSE_DSN", "OKR_LAKE_URI", "OKR_KAFKA_BOOTSTRAP", "OKR_REDIS_URL",
+    "OKR_WAREHOUSE_DSN", "OKR_LAKE_URI", "OKR_KAFKA_BOOTSTRAP",
 }  # fmt: skip
 
 
@@ -22,7 +22,7 @@ def _okr(state: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([OKR, *arguments], env=environment, capture_output=True, text=True, check=False, timeout=60)
 
 
-def test_env_prints_eight_addresses_as_shell_assignments(tmp_path: Path) -> None:
+def test_env_prints_seven_addresses_as_shell_assignments(tmp_path: Path) -> None:
     state = tmp_path / "it's a folder"
     stack = prepare_stack(state)
     printed = _okr(state, "env").stdout

@@ -113,7 +113,9 @@ def test_connections_beyond_the_limit_are_refused_and_accepted_again_later(serve
             client = socket.create_connection(("127.0.0.1", server.port), timeout=5)
             clients.append(client)
         with server.connection() as extra:
-            assert read_all(extra).startswith(b"HTTP/1.1 503 ")
+            answer = read_all(extra)
+            assert answer.startswith(b"HTTP/1.1 503 ")
+            assert b"retry-after: 1\r\n" in answer.lower()
     finally:
         for client in clients:
             client.close()
