@@ -77,7 +77,7 @@ class CursorExpired(ApiError):
 
 
 class VersionMismatch(ApiError):
-    """412: a definition has another version by now. `problem["current"]` is the current one: merge and try again."""
+    """412: a definition was changed in the meantime. `problem["current"]` is the current one: merge and try again."""
 
 
 class VersionRequired(ApiError):

@@ -38,7 +38,7 @@ Steps = Generator[Step, Any, T]
 
 
 def exchange(call: Call[Any], retries: Retries, to: Path | None = None) -> Steps[httpx.Response]:
-    """Send a request, again if that is safe and useful, and return its response.
+    """Send a request, repeat it if that is safe and useful, and return its response.
 
     Raises:
         ApiError: the API responded with an error.

@@ -1,4 +1,4 @@
-"""Lists, which are read page by page while they are iterated. Nothing is requested before."""
+"""Lists, which are read page by page while they are iterated. Nothing is requested before that."""
 
 import os
 from collections.abc import AsyncIterator, Iterator

@@ -46,7 +46,7 @@ class Retries:
             return self._random_wait(attempt)
         if asked > self.longest_wait_s:
             return None
-        return asked + self._random_wait(attempt)  # clients that were told the same time do not return together
+        return asked + self._random_wait(attempt)  # so that clients with the same Retry-After do not return together
 
     def _random_wait(self, attempt: int) -> float:
         longest: float = min(self.longest_wait_s, self.first_wait_s * 2 ** (attempt - 1))

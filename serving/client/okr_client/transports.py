@@ -46,7 +46,7 @@ class Transport:
 
     @contextmanager
     def stream(self, call: Call[Any]) -> Iterator[Iterator[str]]:
-        """Send a request and give the lines of its response while they arrive."""
+        """Send a request and yield the lines of its response as they arrive."""
         response = self.client.send(call.request(self.client), stream=True)
         try:
             if not response.is_success:
@@ -107,7 +107,7 @@ class AsyncTransport:
 
     @asynccontextmanager
     async def stream(self, call: Call[Any]) -> AsyncIterator[AsyncIterator[str]]:
-        """Send a request and give the lines of its response while they arrive."""
+        """Send a request and yield the lines of its response as they arrive."""
         response = await self.client.send(call.request(self.client), stream=True)
         try:
             if not response.is_success:

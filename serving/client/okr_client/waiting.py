@@ -1,4 +1,4 @@
-"""Wait until an event that was written has come far enough."""
+"""Wait until an event that was written has reached a status."""
 
 import time
 from typing import Any, Literal, Protocol
@@ -24,7 +24,7 @@ class Written(Protocol):
 
 
 def wait(written: Written | str, retries: Retries, until: Awaited, timeout_s: float) -> Steps[EventStatus]:
-    """Ask for the status of an event, less and less often, until it has reached a status.
+    """Query the status of an event, less and less often, until it has reached the wanted one.
 
     Raises:
         EventNotPublished: it is quarantined or rejected.
