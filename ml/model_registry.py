@@ -64,7 +64,7 @@ def register(  # noqa: PLR0913 -- keyword arguments that describe the models
 ) -> str:
     """Register the models `model` and `evaluated` as one new version, the challenger, and return its number.
 
-    The golden rows of `model` are stored beside its files, and every worker checks them before it serves the version.
+    The golden rows of `model` are stored next to its files, and every worker checks them before it serves the version.
     `reference`, the distribution of the training data, is stored there, too. Workers compare the current key results
     with it.
 

@@ -95,7 +95,7 @@ def prepare_partition(connection: "Connection[Any]", mart: Mart, publication_id:
     """Add the partition key to a version's table, without rewriting rows, and exclude the table from autovacuum.
 
     Its rows never change, and the build has analyzed it. A later analysis would replace the statistics that
-    `record_switch` sets, and the planner would expect the rows of this version beside those of the current one.
+    `record_switch` sets, and the planner would expect the rows of this version in addition to those of the current one.
     """
     add = "ALTER TABLE {} ADD COLUMN IF NOT EXISTS {} bigint NOT NULL DEFAULT {}, SET (autovacuum_enabled = false)"
     key = sql.Identifier(KEY)

@@ -137,7 +137,7 @@ class Airflow:
             case 404:
                 raise NotFound("Airflow knows no such DAG, run or task.")
             case 403:
-                raise NotConfigured("Airflow does not permit this to the login of this host (role `user` is required).")
+                raise NotConfigured("Airflow does not permit this host's login to do this (role `user` is required).")
             case 409:
                 raise AlreadyExists
             case 400 | 422:

@@ -167,7 +167,7 @@ def test_a_rule_that_cannot_be_checked_fails(batch: Callable[..., pa.Table], kr:
 
 
 def test_a_backfill_is_validated_without_comparing_rows_pairwise() -> None:
-    """With a condition beside the id, DuckDB compared all events of a subject: 38 s of CPU for 1.3 M rows."""
+    """With a condition besides the id, DuckDB compared all events of a subject: 38 s of CPU for 1.3 M rows."""
     import duckdb
 
     with duckdb.connect() as connection:

@@ -37,7 +37,7 @@ class ArmRecord(Body):
 
 
 class GuardrailsRecord(Body):
-    """Limits that stop an arm by itself."""
+    """Limits that stop an arm automatically."""
 
     max_error_share: Annotated[float, Field(ge=0, le=1)] | None = 0.05
     max_latency_ms: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
@@ -48,7 +48,7 @@ class GuardrailsRecord(Body):
 
 
 class ExperimentBody(Body):
-    """A new experiment, which does not start by itself."""
+    """A new experiment, which does not start automatically."""
 
     name: Id
     arms: Annotated[list[ArmRecord], Field(min_length=1, max_length=20)]

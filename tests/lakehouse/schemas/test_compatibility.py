@@ -1,4 +1,4 @@
-"""Which changes of a schema are compatible with old events."""
+"""Which changes to a schema are compatible with old events."""
 
 from typing import Annotated, Any, Literal
 from uuid import UUID

@@ -246,7 +246,7 @@ class DecisionResponse(Struct, frozen=True, kw_only=True):
 
 
 class GuardrailsRecord(Struct, frozen=True, kw_only=True):
-    """Limits that stop an arm by itself."""
+    """Limits that stop an arm automatically."""
 
     max_error_share: float | None = 0.05
     max_latency_ms: float | None = None
