@@ -1,4 +1,4 @@
-"""The routes that write. Those of single events are generated from `operations`, with bodies from the contracts."""
+"""The routes that write. Those that write one event are generated from `operations`, with bodies from the contracts."""
 
 from collections.abc import Callable
 from typing import Annotated, Any
