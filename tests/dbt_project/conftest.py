@@ -236,8 +236,16 @@ class Dbt:
 
 @pytest.fixture(scope="session")
 def dbt_target(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One target folder for all runs, so that the project is parsed once."""
+    """One target folder for all runs."""
     return tmp_path_factory.mktemp("dbt")
+
+
+@pytest.fixture(scope="session")
+def parsed_project(postgres: Settings, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The target folder of `dbt parse`, which reports no warning."""
+    target = tmp_path_factory.mktemp("parsed")
+    run_dbt(postgres, target, "--warn-error", "parse")
+    return target
 
 
 @pytest.fixture(scope="module")

@@ -2,8 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -49,9 +48,8 @@ Node = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def manifest(dbt_target: Path, new_database: Callable[[], AbstractContextManager[Any]], dbt: Any) -> dict[str, Any]:
-    dbt.run("--warn-error", "parse")
-    return json.loads((dbt_target / "manifest.json").read_text(encoding="utf-8"))
+def manifest(parsed_project: Path) -> dict[str, Any]:
+    return json.loads((parsed_project / "manifest.json").read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="module")

@@ -28,8 +28,9 @@ OFTEN_THE_SAME = {"dim_cycle", "dim_key_result", "dim_objective", "dim_team", "d
 class Runs:
     """Pipeline runs on one database: each loads a further part of a log, builds and publishes."""
 
-    def __init__(self, dbt: Dbt, log: Log) -> None:
+    def __init__(self, dbt: Dbt, log: Log, manifest: Manifest) -> None:
         self.dbt, self.log, self.number, self.loaded = dbt, log, 0, 0
+        self.manifest = manifest
         self.dsn = dbt.settings.require("dsn_transform")
 
     def run(self, project: str = "project", whole: tuple[str, ...] = ()) -> set[str]:
@@ -40,7 +41,7 @@ class Runs:
         self.loaded = len(self.log.events)
         _set_watermarks(self.dbt.settings, self.log)
         basis = marts_build.prepare_build(self.dsn, build, project=project)
-        names = models_to_rebuild(self.manifest(), basis.changed) if basis else []
+        names = models_to_rebuild(self.manifest, basis.changed) if basis else []
         if basis:
             marts_build.copy_unchanged_marts(self.dsn, basis.publication_id, names)
         self.dbt.run("build", "--exclude-resource-type=unit_test", *(["--select", *names] if names else whole))
@@ -50,10 +51,6 @@ class Runs:
             self.dbt.run("build", "--exclude-resource-type=unit_test")
         marts_build.finish_build(self.dsn, build)
         return set(names)
-
-    def manifest(self) -> Manifest:
-        """Return the manifest that the previous run parsed."""
-        return Manifest.from_msgpack((self.dbt.target / "partial_parse.msgpack").read_bytes())
 
     def publish(self) -> dict[str, list[str]]:
         """Publish the build; return the content of all marts."""
@@ -81,9 +78,10 @@ def _set_watermarks(settings: Settings, log: Log) -> None:
 
 
 @pytest.fixture
-def runs(new_database: NewDatabase, dbt_target: Path) -> Any:
+def runs(new_database: NewDatabase, dbt_target: Path, parsed_project: Path) -> Any:
+    manifest = Manifest.from_msgpack((parsed_project / "partial_parse.msgpack").read_bytes())
     with new_database() as settings:
-        yield Runs(Dbt(settings, dbt_target), Log())
+        yield Runs(Dbt(settings, dbt_target), Log(), manifest)
 
 
 def test_a_chain_of_incremental_builds_equals_a_full_build_row_by_row(runs: Any, new_log: Callable[[], Any]) -> None:

@@ -19,7 +19,7 @@ from tests.serving.published_organisation import publish, register_two_models, s
 
 @pytest.fixture(scope="session")
 def dbt_target(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One target folder for all runs, so that the project is parsed once."""
+    """One target folder for all runs."""
     return tmp_path_factory.mktemp("serving-dbt")
 
 
