@@ -1,5 +1,6 @@
 """A small simulated organisation with a published feature mart, and an empty MLflow store per test."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
@@ -16,6 +17,8 @@ from lakehouse.warehouse import connect
 from ml.feature_mart import read_history
 from ml.feature_rows import Rows
 from ml.hyperparameters import Hyperparameters
+from ml.mlflow_client import client, registered_model
+from ml.model_registry import MODEL_NAME
 from tests.dbt_process import run_dbt
 from tests.publications import publish_build
 from tests.raw_rows import copy_into_raw
@@ -67,10 +70,20 @@ def hyperparameters() -> Hyperparameters:
     return Hyperparameters(rounds=20, thresholds=5)
 
 
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty MLflow store, which is only copied: to create its tables takes MLflow longer than most of the tests."""
+    store = tmp_path_factory.mktemp("mlflow") / "store.db"
+    with client(Settings(mlflow_store_uri=SecretStr(f"sqlite:///{store}"))) as mlflow:
+        assert registered_model(mlflow, MODEL_NAME) is None
+    return store
+
+
 @pytest.fixture
-def settings(published: Settings, tmp_path: Path) -> Settings:
+def settings(published: Settings, empty_store: Path, tmp_path: Path) -> Settings:
     """The published mart, and an empty MLflow store in a folder with a space in its name."""
     home = tmp_path / "ml flow"
     home.mkdir()
+    shutil.copy(empty_store, home / "store.db")
     store = SecretStr(f"sqlite:///{home / 'store.db'}")
     return published.model_copy(update={"mlflow_store_uri": store, "mlflow_artifacts": str(home / "artifacts")})
