@@ -2,6 +2,7 @@
 
 The model averages the log-odds of the boosted trees and of a logistic regression, and then adds the effect of the
 owner's confidence. It is stored as two files, `trees.ubj` (in XGBoost's format) and `model.json`, never as a pickle.
+`row_forecast` computes the same for the single rows that callers of POST /predict send.
 """
 
 import json

@@ -2,7 +2,7 @@
 -- infra/local/postgres_bootstrap.sql runs this file at each start. What else makes up an analyst's rights:
 -- * reading marts: default privileges in infra/migrations (0015), and lakehouse/publishing/grants.py for re-created views;
 -- * reading the rows of one organisation only: policies in infra/migrations (0048), restrict_login_to_organisation.sql;
--- * membership in the group: logins.py.
+-- * membership in the group, settings and the number of connections: logins.py.
 
 GRANT CONNECT ON DATABASE okr TO okr_analyst;
 

@@ -16,7 +16,7 @@ from serving.http.request_body import RequestBody
 from serving.http.request_context import IdSource, RequestIds, bind
 from serving.http.security_headers import add_security_headers
 from serving.limits.deadlines import Deadlines
-from serving.limits.rate_limit_enforcement import CHARGE, Charge, refusal
+from serving.limits.rate_limit_enforcement import CHARGE, Charge, refusal_of
 from serving.limits.response_headers import rate_limit_fields
 from serving.observability import metrics
 
@@ -132,8 +132,8 @@ class RequestGuard:
             charge = scope[CHARGE] = answer.charge = self._admit(
                 headers.get(b"authorization"), headers.get(b"cookie"), client[0] if client else "unknown"
             )
-            if not charge.decision.is_allowed:
-                return problem_of(refusal(charge.decision))
+            if refused := refusal_of(charge):
+                return problem_of(refused)
         length = headers.get(b"content-length", b"0")
         if not length.isdigit() or int(length) > LARGEST_BODY_BYTES:
             return _too_large()

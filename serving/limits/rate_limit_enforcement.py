@@ -57,13 +57,19 @@ def charge(scope: MutableMapping[str, Any], identity: Identity, items: int = 1) 
         RateLimited: the account's plan does not allow the request now.
     """
     found: Charge | None = scope.get(CHARGE)
-    if found is not None and not (decision := found.of(identity, items)).is_allowed:
+    if found is None:
+        return
+    found.of(identity, items)
+    if refused := refusal_of(found):
         metrics.REFUSALS.labels("rate-limit").inc()
-        raise refusal(decision)
+        raise refused
 
 
-def refusal(decision: Decision) -> RateLimited:
-    """Return the error of a refused request."""
+def refusal_of(charge: Charge) -> RateLimited | None:
+    """Return the error of a request whose charge was not allowed, or None if it was."""
+    decision = charge.decision
+    if decision.is_allowed:
+        return None
     plan, wait_s = decision.plan, retry_after_s(decision)
     return RateLimited(
         f"The plan {plan.name!r} allows {plan.requests_per_second:g} requests a second and {plan.burst} at once; every "

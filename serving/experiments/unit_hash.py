@@ -1,4 +1,7 @@
-"""Assign units (key results, teams or accounts) to the arms of an experiment, identically on every worker and host."""
+"""Assign units (key results, teams or accounts) to arms by their hash, identically on every worker and host.
+
+`arm_selection` decides with it which version answers a request.
+"""
 
 import hashlib
 from collections.abc import Sequence
