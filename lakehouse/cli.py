@@ -20,6 +20,7 @@ GROUP = "okr_lakehouse.commands"
 def build() -> typer.Typer:
     """Return the complete command line, with the packages in a fixed order."""
     # Import this here, because psycopg reads the environment on import, and `main` has to clean the environment first.
+    from lakehouse.configuration.commands import app as configuration_app
     from lakehouse.publication_commands import app as publication_app
     from lakehouse.quarantine.commands import app as quarantine_app
     from lakehouse.schemas.commands import app as contracts_app
@@ -28,6 +29,7 @@ def build() -> typer.Typer:
     app = typer.Typer(no_args_is_help=True, help=about, pretty_exceptions_enable=False, add_completion=False)
     for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
         app.add_typer(entry.load())
+    app.add_typer(configuration_app)
     app.add_typer(publication_app)
     app.add_typer(quarantine_app, name="quarantine")
     app.add_typer(contracts_app, name="contracts")

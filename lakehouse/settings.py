@@ -2,29 +2,39 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from lakehouse.configuration.profiles import DEFAULTS, Environment
+from lakehouse.configuration.secret_files import read_secret_files
 from lakehouse.errors import PermanentError
 
 STACK_ENV = "stack.env"
 # The stack sets this variable to "environment" for its services. The environment is then their only source of settings,
 # so each service has only its own secrets, not all secrets in stack.env.
 SOURCE, ENVIRONMENT = "OKR_SETTINGS", "environment"
+CONSEQUENCES = frozenset({"default_factory_not_called"})  # pydantic's errors that only follow from others
 
 
 class Settings(BaseSettings):
     """The addresses and credentials of all parts of the platform. Environment variables are named `OKR_<FIELD>`.
 
     `<state>/stack.env` (written by the local stack, readable only by its owner) takes precedence over the environment,
-    so variables exported for another stack have no effect (ADR 12). A setting that neither of them contains is empty.
-    `require` raises an error that names the missing setting and says how to set it.
+    so variables exported for another stack have no effect (ADR 12). Secrets can also be in files
+    (`configuration/secret_files.py`). A setting that none of them contains has the default of its environment
+    (development, staging or production: `configuration/profiles.py`), or is empty. `require` raises an error that names
+    the missing setting and says how to set it.
     """
 
     model_config = SettingsConfigDict(env_prefix="OKR_", extra="ignore", hide_input_in_errors=True)
 
+    environment: Environment = Field(
+        default=Environment.DEVELOPMENT, description="development, staging or production: defaults and requirements"
+    )
     state: Path = Path(".state")
     kafka_bootstrap: str = ""
     lake_uri: str = ""
@@ -98,8 +108,8 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Give stack.env precedence over the environment."""
-        return init_settings, dotenv_settings, env_settings
+        """Give stack.env precedence over variables, and these over the defaults of the environment."""
+        return init_settings, dotenv_settings, env_settings, _ProfileDefaults(settings_cls)
 
     @property
     def spool_dir(self) -> Path:
@@ -139,6 +149,26 @@ class Settings(BaseSettings):
         """
         for field in fields:
             self.require(field)
+
+
+class _ProfileDefaults(PydanticBaseSettingsSource):
+    """The defaults of the environment that the sources before this one name (`configuration/profiles.py`)."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """Return nothing: `__call__` returns all values at once."""
+        return None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        """Return the defaults, or none for an unknown environment, which the validation of its field reports."""
+        try:
+            return dict(DEFAULTS[Environment(self.current_state.get("environment", Environment.DEVELOPMENT))])
+        except ValueError:
+            return {}
+
+
+def secret_fields() -> list[str]:
+    """Return the names of the settings that are secret."""
+    return [name for name, field in Settings.model_fields.items() if field.annotation is SecretStr]
 
 
 def is_environment_only() -> bool:
@@ -190,18 +220,45 @@ def load_settings(state: Path | None = None) -> Settings:
     """Read settings from `<state>/stack.env`, then from the environment; a service reads only the environment.
 
     Raises:
-        PermanentError: a value is invalid (the message names the setting, never its value).
+        PermanentError: values are invalid, or violate what their environment requires. The message has a line for each
+            and never contains a secret.
     """
+    settings, errors = read_settings(state)
+    if errors:
+        raise PermanentError("\n  ".join(["Invalid settings (`okr config show` shows their sources):", *errors]))
+    return settings
+
+
+def read_settings(state: Path | None = None) -> tuple[Settings, list[str]]:
+    """Return the settings, with defaults for invalid ones, and the errors, one line each.
+
+    Raises:
+        PermanentError: stack.env cannot be read.
+    """
+    from lakehouse.configuration.requirements import violations
+
     state = state.absolute() if state else state_folder()
     env_file = state / STACK_ENV
     try:
-        is_read = not is_environment_only() and env_file.is_file()
-        return Settings(_env_file=env_file if is_read else None, state=state)
+        read_from = env_file if not is_environment_only() and env_file.is_file() else None
+        secrets, errors = read_secret_files(secret_fields(), set_elsewhere=_set_by_variables(read_from))
+        try:
+            settings = Settings(_env_file=read_from, state=state, **secrets)
+        except ValidationError as error:
+            invalid = {str(each["loc"][0]): each for each in error.errors() if each["type"] not in CONSEQUENCES}
+            errors += [f"OKR_{name.upper()}: {each['msg']}." for name, each in invalid.items()]
+            # With defaults for these, the other settings can be checked as well, so that all errors are reported.
+            defaults = {name: Settings.model_fields[name].get_default() for name in invalid}
+            settings = Settings(_env_file=read_from, state=state, **(secrets | defaults))
     except PermissionError as error:
         raise PermanentError(
             f"{env_file} cannot be read: it belongs to the user who started the stack. Run as that user, "
             "or set OKR_STATE to a state folder of your own."
         ) from error
-    except ValidationError as error:
-        names = ", ".join(f"OKR_{str(e['loc'][0]).upper()} ({e['msg']})" for e in error.errors())
-        raise PermanentError(f"Invalid settings: {names}. Correct the environment or {env_file}.") from error
+    return settings, errors + violations(settings)
+
+
+def _set_by_variables(env_file: Path | None) -> set[str]:
+    """Return the names of the settings that stack.env or a variable sets."""
+    names = {*os.environ, *(dotenv_values(env_file) if env_file else ())}
+    return {name.lower().removeprefix("okr_") for name in names if name.lower().startswith("okr_")}

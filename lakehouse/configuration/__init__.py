@@ -1,0 +1,1 @@
+"""Where settings come from, what each environment requires of them, and `okr config`."""

@@ -1,0 +1,60 @@
+"""`okr config`: check the settings of this process's environment, and show where each value comes from."""
+
+import json
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from lakehouse.errors import PermanentError
+from lakehouse.settings import STACK_ENV, read_settings
+
+app = typer.Typer()
+group = typer.Typer(no_args_is_help=True, help="Check and show the settings.")
+app.add_typer(group, name="config")
+
+Required = Annotated[
+    list[str] | None, typer.Option("--require", help="A setting that must not be empty. Repeat it for several.")
+]
+
+
+@group.command()
+def check(require: Required = None) -> None:
+    """Check all settings and print each error on a line of its own. The exit status is 1 if there is one.
+
+    On a server, a unit runs this before its service starts.
+    """
+    from lakehouse.configuration.report import misspelt, report
+
+    settings, errors = read_settings()
+    values = {setting.name: setting.value for setting in report(settings)}
+    if not (settings.state / STACK_ENV).is_file():
+        errors += misspelt()
+    for name in require or ():
+        if name not in values:
+            errors.append(f"{name} is not a setting.")
+        elif not values[name]:
+            errors.append(f"{name} is required, but empty.")
+    if errors:
+        raise PermanentError("\n  ".join(["Invalid settings:", *errors]))
+    typer.echo(f"The settings are valid for {settings.environment}.")
+
+
+@group.command()
+def show(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Show every setting, where its value comes from, and its value. Secrets are masked.
+
+    An invalid value is replaced by its default, and the exit status is then 1.
+    """
+    from lakehouse.configuration.report import report
+
+    settings, errors = read_settings()
+    shown = report(settings)
+    if as_json:
+        typer.echo(json.dumps([asdict(each) for each in shown], indent=2))
+    else:
+        names, origins = (max(len(getattr(each, column)) for each in shown) for column in ("name", "origin"))
+        for each in shown:
+            typer.echo(f"{each.name:<{names}}  {each.origin:<{origins}}  {each.value or '-'}")
+    if errors:
+        raise PermanentError("\n  ".join(["Invalid settings:", *errors]))

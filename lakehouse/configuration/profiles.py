@@ -1,0 +1,34 @@
+"""The environments: development, staging and production. Each has its own defaults and requirements.
+
+This is the only place where the environments differ. Staging has production's requirements, so that a configuration
+that starts in staging also starts in production.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any
+
+
+class Environment(StrEnum):
+    """Where the platform runs."""
+
+    DEVELOPMENT = "development"
+    STAGING = "staging"
+    PRODUCTION = "production"
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether others depend on it, so that connections must be encrypted and secrets strong."""
+        return self is not Environment.DEVELOPMENT
+
+
+# Defaults that differ from those of `Settings`. A variable takes precedence.
+_SHARED: Mapping[str, Any] = MappingProxyType({"log_json": True})
+DEFAULTS: Mapping[Environment, Mapping[str, Any]] = MappingProxyType(
+    {
+        Environment.DEVELOPMENT: MappingProxyType({}),
+        Environment.STAGING: _SHARED,
+        Environment.PRODUCTION: MappingProxyType({**_SHARED, "api_workers": 2}),
+    }
+)

@@ -1,0 +1,111 @@
+"""What staging and production require of settings. Each violation is one line that names the setting and the fix.
+
+The rules apply to settings that are set: a process has only the secrets that it needs. No line contains a secret.
+"""
+
+import ipaddress
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from lakehouse.settings import Settings
+
+MIN_SECRET_LENGTH = 16
+DSNS = (
+    "pg_superuser_dsn", "dsn_owner", "dsn_loader", "dsn_transform", "dsn_serving", "dsn_organisation", "dsn_analyst",
+    "mlflow_store_uri",
+)  # fmt: skip
+REDIS_URLS = ("redis_url", "redis_state_url")
+PAGES = ("airflow_url", "mlflow_url")
+SECRETS = (
+    "jwt_secret", "metrics_token", "admin_password", "lead_password", "app_password", "airflow_password",
+    "airflow_serving_password", "mlflow_password",
+)  # fmt: skip
+VERIFIED = "verify-full"
+
+
+def violations(settings: Settings) -> list[str]:
+    """Return what is wrong with the settings in their environment, one line each."""
+    found = [*_malformed(settings)]
+    if settings.environment.is_shared:
+        found += [*_weak_secrets(settings), *_unencrypted(settings)]
+    return found
+
+
+def _malformed(settings: Settings) -> Iterator[str]:
+    for word in filter(None, (part.strip() for part in settings.trusted_proxies.split(","))):
+        try:
+            ipaddress.ip_network(word, strict=False)
+        except ValueError:
+            yield (
+                f"OKR_TRUSTED_PROXIES: {word!r} is not an IP address or network. Expected for example "
+                "10.0.0.5,10.1.0.0/16."
+            )
+    for server in filter(None, (part.strip() for part in settings.kafka_bootstrap.split(","))):
+        host, colon, port = server.rpartition(":")
+        if not (host and colon and port.isdecimal() and 0 < int(port) < 65_536):
+            yield f"OKR_KAFKA_BOOTSTRAP: {server!r} is not an address. Expected host:port, separated by commas."
+
+
+def _weak_secrets(settings: Settings) -> Iterator[str]:
+    seen: dict[str, str] = {}
+    for field in SECRETS:
+        value = getattr(settings, field).get_secret_value()
+        if not value:
+            continue
+        name = f"OKR_{field.upper()}"
+        if len(value) < MIN_SECRET_LENGTH or len(set(value)) < MIN_SECRET_LENGTH // 2:
+            yield (
+                f"{name} is too weak for {settings.environment}: expected at least {MIN_SECRET_LENGTH} characters, "
+                f"{MIN_SECRET_LENGTH // 2} of them different. `openssl rand -hex 24` makes one."
+            )
+        if value in seen:
+            yield f"{name} has the same value as {seen[value]}. Each secret needs its own."
+        seen.setdefault(value, name)
+
+
+def _unencrypted(settings: Settings) -> Iterator[str]:
+    for field in DSNS:
+        yield from _unencrypted_dsn(settings, field)
+    for field in REDIS_URLS:
+        url = urlsplit(getattr(settings, field).get_secret_value())
+        if url.hostname and url.scheme != "rediss" and not is_this_host(url.hostname):
+            yield f"OKR_{field.upper()}: Redis is on another host ({url.hostname}), so the URL must start with rediss://."
+    for field in PAGES:
+        url = urlsplit(getattr(settings, field))
+        if url.hostname and url.scheme != "https" and not is_this_host(url.hostname):
+            yield (
+                f"OKR_{field.upper()}: the server is on another host ({url.hostname}), so the URL must start with "
+                "https://."
+            )
+
+
+def _unencrypted_dsn(settings: Settings, field: str) -> Iterator[str]:
+    from psycopg import ProgrammingError
+    from psycopg.conninfo import conninfo_to_dict
+
+    dsn = getattr(settings, field).get_secret_value()
+    if not dsn or dsn.startswith("sqlite"):
+        return
+    name = f"OKR_{field.upper()}"
+    try:
+        parts = conninfo_to_dict(dsn.replace("postgresql+psycopg2://", "postgresql://", 1))
+    except ProgrammingError:  # its message can contain the password
+        yield f"{name} is not a valid PostgreSQL address. Expected postgresql://user:password@host:port/database."
+        return
+    mode = str(parts.get("sslmode", "prefer"))
+    for host in str(parts.get("host") or "").split(","):
+        if host and not host.startswith("/") and mode != VERIFIED and not is_this_host(host):
+            yield (
+                f"{name}: PostgreSQL is on another host ({host}), so the connection must be verified. Expected "
+                f"?sslmode={VERIFIED}&sslrootcert=<file>, got sslmode={mode}."
+            )
+
+
+def is_this_host(host: str) -> bool:
+    """Return whether a name or address is that of the loopback interface. Names are not looked up."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
