@@ -1,6 +1,7 @@
 """The settings object, built by the entry points and passed on. Nothing is read at import time."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -243,19 +244,23 @@ def read_settings(state: Path | None = None) -> tuple[Settings, list[str]]:
         read_from = env_file if not is_environment_only() and env_file.is_file() else None
         secrets, errors = read_secret_files(secret_fields(), set_elsewhere=_set_by_variables(read_from))
         try:
-            settings = Settings(_env_file=read_from, state=state, **secrets)
+            settings = _settings(read_from, state, secrets)
         except ValidationError as error:
             invalid = {str(each["loc"][0]): each for each in error.errors() if each["type"] not in CONSEQUENCES}
             errors += [f"OKR_{name.upper()}: {each['msg']}." for name, each in invalid.items()]
             # With defaults for these, the other settings can be checked as well, so that all errors are reported.
             defaults = {name: Settings.model_fields[name].get_default() for name in invalid}
-            settings = Settings(_env_file=read_from, state=state, **(secrets | defaults))
+            settings = _settings(read_from, state, secrets | defaults)
     except PermissionError as error:
         raise PermanentError(
             f"{env_file} cannot be read: it belongs to the user who started the stack. Run as that user, "
             "or set OKR_STATE to a state folder of your own."
         ) from error
     return settings, errors + violations(settings)
+
+
+def _settings(env_file: Path | None, state: Path, values: Mapping[str, Any]) -> Settings:
+    return Settings(_env_file=env_file, state=state, **values)
 
 
 def _set_by_variables(env_file: Path | None) -> set[str]:
