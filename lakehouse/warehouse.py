@@ -4,6 +4,7 @@ Only this module parses DSNs (`parts_of`), so that their parameters, such as ssl
 Great Expectations, MLflow and Airflow alike. Every connection has timeouts (see `lakehouse.connection_limits`).
 """
 
+from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, TypeVar
 
@@ -134,6 +135,7 @@ def set_response_timeout(engine: "Engine", response_s: float | None) -> None:
         return connection
 
 
+@cache  # reading a file takes longer than most requests spend on anything else
 def read_sql(package: str, name: str) -> str:
     """Return the text of `<name>.sql` in the folder of a package."""
     return files(package).joinpath(f"{name}.sql").read_text(encoding="utf-8")

@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 
 import psycopg
 from psycopg import sql
-from psycopg.rows import class_row, dict_row
+from psycopg.rows import dict_row
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from lakehouse.connection_limits import Limits
@@ -27,8 +27,10 @@ CONNECTIONS = 8
 WAIT_S = 5.0
 CHECK_S = 2.0  # a server that is not frozen answers the check of a connection in less than a millisecond
 LIMITS = Limits(statement_s=15, lock_s=5, idle_s=60, grace_s=3)  # together less than the time limit of a request
+BEGIN = b"BEGIN"
 SNAPSHOT = sql.SQL("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
 ORGANISATION = sql.SQL("SELECT set_config('okr.organisation_id', {}, true)")
+PUBLICATION = sql.SQL(read_sql("serving", "queries/current_publication"))
 NOTHING_YET = (
     "Nothing has been published yet: the first successful run of okr_etl_dag publishes the marts. "
     "`okr publication current` shows the state."
@@ -37,7 +39,10 @@ NOTHING_YET = (
 
 @dataclass(frozen=True)
 class Publication:
-    """The publication that a value was read from. `data_as_of` is the recorded time of its newest event, UTC."""
+    """The publication that a value was read from. `data_as_of` is the recorded time of its newest event, UTC.
+
+    The fields are the columns of serving/queries/current_publication.sql, in their order.
+    """
 
     publication_id: int
     published_at: datetime
@@ -84,10 +89,11 @@ class Warehouse:
 
     def __init__(self, dsn: str, *, least: int = 1) -> None:
         self._gate = ConnectionGate("PostgreSQL", CONNECTIONS, WAIT_S)
-        # Do not prepare statements, because a cached plan may refer to the previous publication.
-        unprepared = {"prepare_threshold": None}
+        # Do not prepare statements, because a cached plan may refer to the previous publication. `_begin` starts each
+        # transaction, so psycopg must not: that would be another round trip.
+        options = {"prepare_threshold": None, "autocommit": True}
         self._pool = ConnectionPool(
-            kwargs=session(dsn, "okr-serving", LIMITS) | unprepared,
+            kwargs=session(dsn, "okr-serving", LIMITS) | options,
             connection_class=self._watched(),
             configure=_limit,
             min_size=least,
@@ -96,10 +102,11 @@ class Warehouse:
             # The pool's pauses between attempts grow up to minutes. After this time, a caller starts the next attempt.
             reconnect_timeout=WAIT_S,
             open=False,
-            check=self._check,
+            check=self._begin,
             name="warehouse",
         )
-        self._scope: tuple[sql.Composable, ...] = ()
+        self._scope: tuple[sql.Composed, ...] = ()
+        self._snapshot = _snapshot(self._scope)
 
     def _watched(self) -> type[Limited[Any]]:
         """Return a class of connections that reports to the gate if the server cannot be reached."""
@@ -117,14 +124,16 @@ class Warehouse:
 
         return Watched
 
-    def _check(self, connection: Connection) -> None:
-        """Raise an error if a connection is dead and replace all others, because a server restart closes all of them.
+    def _begin(self, connection: Connection) -> None:
+        """Start the transaction of a caller that gets a connection, which is also the check that it is not dead.
 
-        The pool's own check waits longer after each dead connection, so a few of them would make requests time out.
+        If it is, raise an error and replace all others, because a server restart closes all of them. The pool then
+        tries another one. The pool's own check waits longer after each dead connection, so a few of them would make
+        requests time out.
         """
         try:
             _set_timeout(connection, CHECK_S)
-            ConnectionPool.check_connection(connection)
+            connection.execute(BEGIN)
             _set_timeout(connection, LIMITS.response_s)
         except psycopg.Error as error:
             if isinstance(error, ServerUnresponsive):
@@ -147,6 +156,7 @@ class Warehouse:
         """
         restricted = copy.copy(self)
         restricted._scope = (ORGANISATION.format(sql.Literal(organisation_id)),)
+        restricted._snapshot = _snapshot(restricted._scope)
         return restricted
 
     @contextmanager
@@ -156,17 +166,17 @@ class Warehouse:
         Raises:
             RetryableError: PostgreSQL is unavailable, or all connections are busy for more than WAIT_S seconds.
         """
-        with self._transaction(self._scope) as connection:
+        with self._transaction() as connection:
+            for statement in self._scope:
+                connection.execute(statement)
             yield connection
 
     @contextmanager
-    def _transaction(self, first: Sequence[sql.Composable]) -> Iterator[Connection]:
-        """Yield a connection after running the first statements, in one round trip."""
+    def _transaction(self) -> Iterator[Connection]:
+        """Yield a connection on which `_begin` has started a transaction."""
         try:
             with self._gate.passing(), self._pool.connection() as connection:
-                self._gate.report_success()  # the connection has just been checked
-                if first:
-                    connection.execute(sql.SQL("; ").join(first))
+                self._gate.report_success()
                 yield connection
         except (PoolTimeout, ServerUnresponsive) as error:
             self._gate.report_failure()
@@ -182,8 +192,8 @@ class Warehouse:
         Raises:
             NotPublished: there is none yet.
         """
-        with self.connection() as connection:
-            return _publication(connection)
+        with self._transaction() as connection:
+            return _publication(connection, self._snapshot)
 
     def read(self, work: Callable[[PublishedReader], T]) -> Published[T]:
         """Run `work` in one snapshot and return its result with the publication that it was read from.
@@ -205,8 +215,8 @@ class Warehouse:
             PublishedByOlderRelease: the marts lack a table or column that a statement reads.
             RetryableError: the warehouse is unavailable.
         """
-        with self._transaction((SNAPSHOT, *self._scope)) as connection:
-            publication = _publication(connection)
+        with self._transaction() as connection:
+            publication = _publication(connection, self._snapshot)
             try:
                 yield PublishedReader(connection, publication)
             except (psycopg.errors.UndefinedColumn, psycopg.errors.UndefinedTable) as error:
@@ -226,14 +236,21 @@ def _set_timeout(connection: Connection, seconds: float | None) -> None:
         connection.response_timeout_s = seconds
 
 
-def _publication(connection: Connection) -> Publication:
-    query = read_sql("serving", "queries/current_publication").encode()
+def _snapshot(scope: Sequence[sql.Composed]) -> sql.Composed:
+    """Return the statements that start a snapshot and read its publication, for one round trip."""
+    return sql.SQL("; ").join((SNAPSHOT, *scope, PUBLICATION))
+
+
+def _publication(connection: Connection, snapshot: sql.Composed) -> Publication:
+    """Start a snapshot in a new transaction and return its publication.
+
+    Raises:
+        NotPublished: there is none yet.
+    """
     try:
-        with connection.cursor(row_factory=class_row(Publication)) as cursor:
-            publication = cursor.execute(query).fetchone()
+        row = connection.execute(snapshot).set_result(-1).fetchone()
     except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName):
-        connection.rollback()
-        publication = None
-    if publication is None:
+        row = None  # the transaction ends with the error below
+    if row is None:
         raise NotPublished(NOTHING_YET)
-    return publication
+    return Publication(*row)

@@ -1,10 +1,17 @@
-"""FastAPI dependencies that authenticate a request and check the rights of its identity."""
+"""FastAPI dependencies that authenticate a request and check the rights of its identity.
+
+Dependencies of the API are coroutines without dependencies of their own. FastAPI runs any other function in a thread,
+and solving a further dependency takes time too: both take longer than authentication with a credential that was
+verified within the last minute. Only what may block runs in a thread.
+"""
 
 from typing import Annotated
 from urllib.parse import urlsplit
 
+from anyio import to_thread
 from fastapi import Depends, Request
 from fastapi.security import OAuth2PasswordBearer
+from fastapi.security.base import SecurityBase
 
 from serving.auth.known_clients import Client
 from serving.auth.recognition import cookie_value
@@ -16,21 +23,31 @@ from serving.services import Services, ServicesDep
 UNKNOWN_ADDRESS = "unknown"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
-# Only for the API's description: the header is read by the dependencies below.
 _bearer = OAuth2PasswordBearer(tokenUrl="auth/token", refreshUrl="auth/refresh", auto_error=False)
-_Described = Annotated[str | None, Depends(_bearer)]
 
 
-class RequireToken:
+class _Described(SecurityBase):
+    """A dependency that the API's description names as its security scheme. It reads the header itself."""
+
+    model, scheme_name = _bearer.model, _bearer.scheme_name
+
+
+class RequireToken(_Described):
     """Dependency for API routes. It returns the identity of a token or an API key that has the required right."""
 
     def __init__(self, right: Right) -> None:
         self._right = right
 
-    def __call__(self, request: Request, described: _Described, services: ServicesDep) -> Identity:
+    async def __call__(self, request: Request) -> Identity:
         """Raise NotSignedIn if there is no valid token or key, or NotAllowed if it lacks the right."""
-        identity = services.auth.authenticator.authenticate(request.headers.get("authorization"))
-        return _require_right(request, identity, self._right)
+        identity = _cached(request)
+        if identity is not None:
+            return _require_right(request, identity, self._right)
+        return await to_thread.run_sync(self._check, request)
+
+    def _check(self, request: Request) -> Identity:
+        authenticator = _services(request).auth.authenticator
+        return _require_right(request, authenticator.authenticate(request.headers.get("authorization")), self._right)
 
 
 class RequireSession:
@@ -47,7 +64,7 @@ class RequireSession:
         return _require_right(request, services.auth.authenticator.authenticate(None, cookie), self._right)
 
 
-class RequireTokenOrSession:
+class RequireTokenOrSession(_Described):
     """Dependency for routes that both programs and browsers use. It accepts a token, an API key or a session.
 
     Without a right, it accepts every account.
@@ -56,12 +73,24 @@ class RequireTokenOrSession:
     def __init__(self, right: Right | None = None) -> None:
         self._right = right
 
-    def __call__(self, request: Request, described: _Described, services: ServicesDep) -> Identity:
+    async def __call__(self, request: Request) -> Identity:
         """Raise NotSignedIn if there is no valid credential, or NotAllowed if it lacks the right.
+
+        Raises:
+            CrossSite: as in `check`.
+        """
+        identity = _cached(request)
+        if identity is not None:
+            return _require_right(request, identity, self._right)
+        return await to_thread.run_sync(self.check, request)
+
+    def check(self, request: Request) -> Identity:
+        """Authenticate the request and check the right, as above. This may block.
 
         Raises:
             CrossSite: a browser sent the session's cookie with a change that another site asked for.
         """
+        services = _services(request)
         cookie = session_cookie(request, services)
         identity = services.auth.authenticator.authenticate(request.headers.get("authorization"), cookie)
         if identity.credential.startswith("session:") and request.method not in SAFE_METHODS:
@@ -72,7 +101,7 @@ class RequireTokenOrSession:
 Caller = Annotated[Identity, Depends(RequireTokenOrSession())]
 
 
-def logged_in(caller: Caller) -> Identity:
+async def logged_in(caller: Caller) -> Identity:
     """Dependency for what requires a login with the password: an API key must not end the logins of people.
 
     Raises:
@@ -93,7 +122,7 @@ def check_login(request: Request) -> None:
         NotSignedIn: it has none.
         RateLimited: its account has used up its rate limit.
     """
-    services: Services = request.app.state.services
+    services = _services(request)
     credentials = request.headers.get("authorization"), session_cookie(request, services)
     charge(request.scope, services.auth.authenticator.authenticate(*credentials))
 
@@ -103,13 +132,24 @@ def session_cookie(request: Request, services: Services) -> str | None:
     return _cookie(request, services.auth.cookies.session)
 
 
-def client_of(request: Request, services: ServicesDep) -> Client:
+async def client_of(request: Request, services: ServicesDep) -> Client:
     """Return who sent a request: the address (behind trusted proxies, the client's), the device and the program."""
     address = request.client.host if request.client else UNKNOWN_ADDRESS
     return Client(address, _cookie(request, services.auth.cookies.device), request.headers.get("user-agent", ""))
 
 
 ClientDep = Annotated[Client, Depends(client_of)]
+
+
+def _services(request: Request) -> Services:
+    services: Services = request.app.state.services
+    return services
+
+
+def _cached(request: Request) -> Identity | None:
+    """Return the identity of a bearer token or API key that was verified within the last minute. Never blocks."""
+    authorization = request.headers.get("authorization")
+    return None if authorization is None else _services(request).auth.authenticator.cached(authorization)
 
 
 def _require_right(request: Request, identity: Identity, right: Right | None) -> Identity:

@@ -36,17 +36,14 @@ _login = RequireTokenOrSession(Right.READ_SYSTEM)
 class FollowingLogin:
     """The login of a client that follows the figures, which can be checked again while the client is connected."""
 
-    def __init__(self, request: Request, services: ServicesDep, identity: Annotated[Identity, Depends(_login)]) -> None:
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    def __init__(self, request: Request, identity: Annotated[Identity, Depends(_login)]) -> None:
         self._request = request
-        self._services = services
-        self._token = token.strip() if scheme.lower() == "bearer" else None
         self.identity = identity
 
     def is_valid(self) -> bool:
         """Return whether the login is neither expired nor revoked, or cannot be verified now."""
         try:
-            _login(self._request, self._token, self._services)
+            _login.check(self._request)
         except (NotSignedIn, NotAllowed):
             return False
         except RetryableError:  # PostgreSQL or Redis, from which the figures come, is unavailable

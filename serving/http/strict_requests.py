@@ -3,6 +3,8 @@
 import json
 from collections import Counter
 from collections.abc import Callable, Coroutine
+from functools import wraps
+from inspect import iscoroutinefunction
 from typing import Any
 
 from anyio import to_thread
@@ -13,6 +15,8 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.params import Depends
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
+from starlette.concurrency import run_in_threadpool
+from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
 import serving.http.entity_path  # noqa: F401 -- registers the convertor of the routes' paths
@@ -34,9 +38,10 @@ class StrictRoute(APIRoute):
     `palet=Balances` returned everything (https://github.com/JSONbored/metagraphed/issues/9149).
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        super().__init__(path, endpoint if iscoroutinefunction(endpoint) else _in_thread(endpoint), **options)
         self.deprecation = deprecation_of(self.openapi_extra)
+        self._start = self.path_format.partition("{")[0]
         known = _parameters(self.dependant)
 
         async def check(request: Request) -> None:  # a coroutine, so that it needs no thread
@@ -48,6 +53,16 @@ class StrictRoute(APIRoute):
         self.dependant.dependencies.append(
             get_parameterless_sub_dependant(depends=Depends(check), path=self.path_format)
         )
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Return whether a request is for this route.
+
+        Its literal start is compared first, because a request is compared with one route after another, and the regular
+        expressions of all of them would take a tenth of its time.
+        """
+        if not scope["path"].startswith(self._start) and not scope.get("root_path"):
+            return Match.NONE, {}
+        return super().matches(scope)
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request. If the route is deprecated, every response says so."""
@@ -79,6 +94,20 @@ class StrictRequest(Request):
             body = await self.body()
             self._json = _parsed(body) if len(body) <= SMALL_BODY_BYTES else await to_thread.run_sync(_parsed, body)
         return self._json
+
+
+def _in_thread(endpoint: Callable[..., Any]) -> Callable[..., Coroutine[Any, Any, Any]]:
+    """Return a coroutine that runs an endpoint in a thread.
+
+    FastAPI would do so too, and then validate what it returned in another thread. Changing the thread takes longer than
+    this validation, because endpoints return instances of their response model.
+    """
+
+    @wraps(endpoint)
+    async def run(**values: Any) -> Any:
+        return await run_in_threadpool(endpoint, **values)
+
+    return run
 
 
 def _parsed(body: bytes) -> Any:

@@ -45,7 +45,7 @@ class ListQuery(Query):
     )
     fields: Annotated[
         list[Annotated[str, StringConstraints(min_length=1, max_length=2_000)]], Field(max_length=100)
-    ] = Field(default_factory=list, description="The fields to return, separated by commas; all if omitted.")
+    ] = Field([], description="The fields to return, separated by commas; all if omitted.")
     format: Annotated[str, StringConstraints(max_length=20)] | None = Field(
         None, description="json (pages), or csv, parquet or arrow (all rows). If omitted, the header Accept decides."
     )

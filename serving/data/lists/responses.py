@@ -18,7 +18,7 @@ from serving.data.lists.list_query import ListQuery
 from serving.data.lists.listing import Listing
 from serving.data.lists.service import ListRequest
 from serving.publication_reader import Publication
-from serving.services import ServicesDep
+from serving.services import Services, ServicesDep
 
 CACHE = "private, no-cache"  # only the client may store it and must revalidate it (If-None-Match) before each use
 VARY = "Accept, Authorization"
@@ -26,11 +26,11 @@ VARY = "Accept, Authorization"
 
 @dataclass(frozen=True)
 class ListReader:
-    """FastAPI dependency of the routes of lists: reads a list for the caller."""
+    """Reads a list for the caller."""
 
     request: Request
-    services: ServicesDep
-    identity: Annotated[Identity, Depends(RequireToken(Right.READ_DATA))]
+    services: Services
+    identity: Identity
 
     def __call__(self, listing: Listing, query: ListQuery) -> Response:
         """Return the response.
@@ -103,12 +103,19 @@ def _is_known(sent: str, etag: str) -> bool:
     return any(each.strip().removeprefix("W/") == etag.removeprefix("W/") for each in sent.split(","))
 
 
-@dataclass(frozen=True)
-class SystemListReader(ListReader):
-    """A `ListReader` for lists about the installation, which need another right."""
+async def list_reader(
+    request: Request, services: ServicesDep, identity: Annotated[Identity, Depends(RequireToken(Right.READ_DATA))]
+) -> ListReader:
+    """FastAPI dependency of the routes of lists."""
+    return ListReader(request, services, identity)
 
-    identity: Annotated[Identity, Depends(RequireToken(Right.READ_SYSTEM))]
+
+async def system_list_reader(
+    request: Request, services: ServicesDep, identity: Annotated[Identity, Depends(RequireToken(Right.READ_SYSTEM))]
+) -> ListReader:
+    """FastAPI dependency of the routes of lists about the installation, which need another right."""
+    return ListReader(request, services, identity)
 
 
-ReadList = Annotated[ListReader, Depends()]
-ReadSystemList = Annotated[SystemListReader, Depends()]
+ReadList = Annotated[ListReader, Depends(list_reader)]
+ReadSystemList = Annotated[ListReader, Depends(system_list_reader)]

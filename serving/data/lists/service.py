@@ -14,7 +14,7 @@ from psycopg.rows import dict_row
 from serving.data.filters import check_known
 from serving.data.lists.cursors import Cursors, Position
 from serving.data.lists.list_query import DEFAULT_PAGE, ListQuery, updated_since
-from serving.data.lists.listing import Listing, Term
+from serving.data.lists.listing import Computed, Listing, Term
 from serving.data.lists.page_statement import page_statement, position_parameters
 from serving.publication_reader import Publication, Published, PublishedReader, Row
 from serving.warehouses import Warehouses
@@ -74,17 +74,23 @@ class ListRequest:
 
     @cached_property
     def columns(self) -> tuple[str, ...]:
-        """Return the columns that the statement reads, which the fields, the order and computed fields need."""
+        """Return the columns of the statement: the fields, and what the order and computed fields need besides."""
         computed = self.listing.computed
-        needed = [name for name in self.fields if name not in computed]
-        needed += [term.column for term in self.order]
+        needed = [*self.fields, *(term.column for term in self.order)]
         needed += [name for field in self.fields if field in computed for name in computed[field].inputs]
         return tuple(dict.fromkeys(needed))
 
+    @cached_property
+    def _computed(self) -> list[tuple[str, Computed]]:
+        return [(name, each) for name, each in self.listing.computed.items() if name in self.fields]
+
     def shown(self, row: Row) -> Row:
-        """Return the requested fields of a row."""
-        computed = self.listing.computed
-        return {name: computed[name].value(row) if name in computed else row[name] for name in self.fields}
+        """Reduce a row of the statement to the requested fields, in place, and return it."""
+        for name, computed in self._computed:
+            row[name] = computed.value(row)
+        for name in self.columns[len(self.fields) :]:
+            del row[name]
+        return row
 
     def etag(self, publication: Publication, *scope: str) -> str:
         """Return the entity tag of the response. Responses with equal tags have equal rows.
