@@ -161,10 +161,12 @@ def _suggestion(name: str, known: dict[str, bool]) -> str:
 
 
 def _repeated(request: Request, known: dict[str, bool]) -> list[dict[str, Any]]:
-    times = Counter(name for name, _ in request.query_params.multi_items())  # linear time: a caller may send thousands
-    parameters = [("query", name) for name, count in times.items() if count > 1 and not known.get(name, True)]
-    headers = [("header", name) for name in ONCE if len(request.headers.getlist(name)) > 1]
+    repeated = [("header", name) for name in ONCE if len(request.headers.getlist(name)) > 1]
+    parameters = request.query_params.multi_items()
+    if len(parameters) > 1:  # counted in linear time, because a caller may send thousands
+        times = Counter(name for name, _ in parameters)
+        several = [name for name, count in times.items() if count > 1 and not known.get(name, True)]
+        repeated = [*(("query", name) for name in several), *repeated]
     return [
-        {"type": "repeated", "loc": location, "input": None, "msg": "Expected at most once"}
-        for location in [*parameters, *headers]
+        {"type": "repeated", "loc": location, "input": None, "msg": "Expected at most once"} for location in repeated
     ]
