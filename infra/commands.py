@@ -72,7 +72,7 @@ def fetch() -> None:
 
 @app.command()
 def status() -> None:
-    """Show services, logins, memory use, the publication and holds. Exits with status 1 if a service is down."""
+    """Show services, logins, memory, publication and publication holds. Exits with status 1 if a service is down."""
     from infra.local.status import publication_lines, services, total_memory_bytes
     from lakehouse.background import thread_problems
     from lakehouse.settings import load_settings

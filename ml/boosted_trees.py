@@ -42,10 +42,10 @@ class BoostedTrees:
         return np.asarray(self._booster.predict(_data(matrix), pred_contribs=True), dtype=np.float64)
 
     def compiled(self) -> CompiledTrees:
-        """Return the trees in a form that scores single rows quickly.
+        """Return the trees in a form that predicts quickly for single rows.
 
         Raises:
-            NotCompilable: only XGBoost can score them.
+            NotCompilable: the trees cannot be compiled, so only XGBoost can predict with them.
         """
         return CompiledTrees(read_trees(bytes(self._booster.save_raw("json"))))
 

@@ -13,7 +13,7 @@ ONE_LEAF_VALUE = 1
 
 
 class NotCompilable(PermanentError):
-    """Only XGBoost itself can score the model."""
+    """The trees cannot be compiled, so only XGBoost can predict with them."""
 
 
 @dataclass(frozen=True)

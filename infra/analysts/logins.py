@@ -1,8 +1,9 @@
 """Create, list, remove and reset the logins of analysts.
 
 In PostgreSQL, any role can change its own password and default settings, and no privilege can prevent that. Therefore
-the expected password is stored in okr_admin.analyst_login, which only the superuser can read, and the expected settings
-are in SETTINGS. `reset_changed` restores both. The rights of the group that all logins belong to are in rights.sql.
+the SCRAM verifier of the expected password is stored in okr_admin.analyst_login, which only the superuser can read, and
+the expected settings are in SETTINGS. `reset_changed` restores both. All logins belong to one group; rights.sql defines
+its rights.
 """
 
 import re
@@ -55,7 +56,7 @@ Connection = psycopg.Connection[tuple[object, ...]]
 
 @dataclass(frozen=True)
 class Login:
-    """One member of the group. `changed` describes the settings that the role has changed itself, or is None."""
+    """One member of the group. `changed` says what the role has changed (its password or settings), or is None."""
 
     role: str
     connections: int
@@ -98,7 +99,7 @@ def add(superuser_dsn: str, role: str, organisation_id: str | None = None) -> st
 
 
 def organisations(superuser_dsn: str) -> dict[str, str]:
-    """Return the organisations of the logins that read only the rows of one."""
+    """Return, by login, the organisation to whose rows the login is restricted. Unrestricted logins are left out."""
     with _warehouse(superuser_dsn) as warehouse:
         if not _has_restrictions(warehouse):
             return {}

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from lakehouse.settings import Settings
 from serving.admin.audit_log.service import AuditEvents
 from serving.admin.changes import Changes
-from serving.admin.dag_runs.service import OperatedDagRuns
+from serving.admin.dag_runs.service import DagRunOperations
 from serving.admin.experiments.service import OperatedExperiments
 from serving.admin.forecast_cache.service import OperatedForecastCache
 from serving.admin.gate_results.service import GateResults
-from serving.admin.models.service import OperatedModels
+from serving.admin.models.service import ModelOperations
 from serving.admin.publications.service import Publications
 from serving.admin.quarantine.service import Quarantine
 from serving.admin.rate_plans.service import OperatedRatePlans
@@ -36,9 +36,9 @@ class Admin:
     spools: Spools
     forecast_cache: OperatedForecastCache
     experiments: OperatedExperiments
-    models: OperatedModels
+    models: ModelOperations
     dag_runs: DagRuns
-    operated_dag_runs: OperatedDagRuns
+    dag_run_operations: DagRunOperations
     rate_plans: OperatedRatePlans
     audit_events: AuditEvents
 
@@ -63,11 +63,11 @@ def build_admin(
         spools=Spools(settings, prediction_log, changes),
         forecast_cache=OperatedForecastCache(prediction.cache, changes),
         experiments=OperatedExperiments(prediction.experiments, changes),
-        models=OperatedModels(
+        models=ModelOperations(
             settings, warehouse, prediction.runtime.catalog, prediction.loading, dag_runs=dag_runs, changes=changes
         ),
         dag_runs=dag_runs,
-        operated_dag_runs=OperatedDagRuns(dag_runs, changes),
+        dag_run_operations=DagRunOperations(dag_runs, changes),
         rate_plans=OperatedRatePlans(RatePlanChanges(warehouse), changes),
         audit_events=AuditEvents(warehouse),
     )

@@ -102,7 +102,9 @@ def change_account(  # noqa: PLR0913, PLR0917 -- the options of the command
     role: Annotated[str | None, typer.Option(help="The new role.")] = None,
     organisation: Annotated[str | None, typer.Option(help="Id of the new organisation; '' for access to all.")] = None,
     user: Annotated[str | None, typer.Option(help="Id of the new user; '' for none.")] = None,
-    team: Annotated[list[str] | None, typer.Option(help="Id of a team that the account leads from now on.")] = None,
+    team: Annotated[
+        list[str] | None, typer.Option(help="Id of a team that the account leads; replaces its teams. Can be repeated.")
+    ] = None,
     no_teams: Annotated[bool, typer.Option("--no-teams", help="The account leads no team from now on.")] = False,
     plan: Annotated[str | None, typer.Option(help="The new plan.")] = None,
 ) -> None:

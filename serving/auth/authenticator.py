@@ -1,8 +1,9 @@
 """Turn a request's credentials into an identity. This module does not depend on HTTP.
 
 Routes get identities from `authenticate`, through the dependencies of `authorization`. If a token or API key was
-verified within the last minute, this costs a look-up in a dictionary (less than 1 us) and does not block. The fast path
-of POST /predict uses `cached`, which knows only such credentials.
+verified within the last minute, this costs a look-up in a dictionary (less than 1 us) and does not block. While
+PostgreSQL is unavailable, an API key can be used for 15 minutes after it was verified. The fast path of POST /predict
+uses `cached`, which never verifies a credential.
 """
 
 import time
@@ -37,7 +38,7 @@ class Authenticator:
     def authenticate(self, authorization: str | None, session: str | None = None) -> Identity:
         """Return the identity of a caller. `authorization` is the header's value, and `session` the cookie's.
 
-        A header with the scheme Bearer decides alone, even if there is also a cookie. If the credential is not cached,
+        A Bearer header takes precedence: if there is one, the cookie is ignored. If the credential is not cached,
         this method may block on a query to PostgreSQL (API keys) or Redis (sessions).
 
         Raises:
@@ -53,14 +54,14 @@ class Authenticator:
         raise NotSignedIn("Credentials are required: a token from POST /auth/token or an API key, as a bearer token.")
 
     def cached(self, authorization: str) -> Identity | None:
-        """Return the identity of a header if it was verified within the last minute, else None. Never blocks."""
+        """Return the identity of a header if `authenticate` would not have to verify it, else None. Never blocks."""
         text = bearer_of(authorization)
         return None if text is None else self._cache.get(text)
 
     def known(self, authorization: str | None, session: str | None) -> Identity | None:
-        """Return whose credential this was when this worker last verified it, or None. Never blocks.
+        """Return the identity that a credential had when this worker last verified it, or None. Never blocks.
 
-        It may be invalid by now, so this must not decide on access.
+        The credential may have become invalid since, so no access may be granted because of this result.
         """
         text = None if authorization is None else bearer_of(authorization)
         if text is not None:

@@ -37,7 +37,7 @@ class CredentialCache:
         self._most_entries = most_entries
         self._changing = threading.Lock()
         self.generation = 0
-        """Increases with each revocation. A credential that was verified before must not be stored after it."""
+        """Increases with each revocation, after which no credential may be stored that was verified before it."""
 
     def get(self, credential: str) -> Identity | None:
         """Return the identity of a verified credential, or None."""
@@ -49,7 +49,7 @@ class CredentialCache:
     def known(self, credential: str) -> Identity | None:
         """Return the identity of a credential that was verified within STALE_S, and is neither revoked nor expired.
 
-        It may have to be verified again, so this must not decide on access.
+        The credential may have to be verified again, so no access may be granted because of this result.
         """
         found = self._entries.get(credential)
         return None if found is None or found.usable_until < time.monotonic() else found.identity

@@ -1,4 +1,4 @@
-"""Verify a user name and a password, and let its owner choose another password. This module does not depend on HTTP."""
+"""Verify a user name and a password, or replace the password of an account. This module does not depend on HTTP."""
 
 from datetime import UTC, datetime
 
@@ -64,13 +64,13 @@ class Login:
         """Replace the password of an account, which may be a one-time password. All of its sessions and tokens end.
 
         Raises:
-            InvalidAccount: the new password is too weak, or is the present one.
+            InvalidAccount: the new password is too weak, or is the same as the current one.
             NotSignedIn, TooManyAttempts, RetryableError: as in `verify`.
         """
         check_password(username, new_password, "new_password")
         account = self._verified(username, password, client)
         if new_password == password:
-            raise InvalidAccount("The new password is the present one.", "new_password")
+            raise InvalidAccount("The new password is the same as the current one.", "new_password")
         return self._changes.change_password(account.username, new_password, Actor(account.username, client.address))
 
     def _verified(self, username: str, password: str, client: Client) -> Account:

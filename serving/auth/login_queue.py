@@ -1,4 +1,4 @@
-"""Limit how many logins verify passwords concurrently. The others wait without a thread and delay no other request."""
+"""Limit how many logins verify passwords at the same time. Other logins wait without a thread, and delay no request."""
 
 import asyncio
 from collections import deque
@@ -16,10 +16,10 @@ RETRY_AFTER_S = 5
 
 
 class FairSlots:
-    """Slots for logins, and a queue for each network, which take turns. Use it on one event loop only.
+    """Slots for logins, and one queue per client network. Networks are served in turn. Use it on one event loop only.
 
-    However many logins a network sends, those of another network wait for at most one of them. If too many wait, an
-    arriving login is counted, too, and the newest login of the network with the most waiting logins is rejected.
+    However many logins a network sends, a login of another network waits for at most one of them. If the queues are
+    full, the newest login of the network with the most logins, including the arriving one, is rejected.
     """
 
     def __init__(self, slots: int = MAX_CONCURRENT, most_waiting: int = MOST_WAITING, wait_s: float = WAIT_S) -> None:

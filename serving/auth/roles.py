@@ -25,7 +25,7 @@ class Right(StrEnum):
     PREDICT = "request forecasts"
     READ_DATA = "read the data API"
     RECORD = "record check-ins"
-    DEFINE = "define objectives, key results, teams and users"
+    DEFINE = "define cycles, teams, users, objectives and key results"
     READ_SYSTEM = "read the health and metrics of the installation"
     SEE_PAGES = "see the scorecard"
     SEE_SITES = "see the catalog and the quality reports"

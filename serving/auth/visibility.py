@@ -6,7 +6,8 @@
 | sees the activity of | its own user | its own user | its own user, users of led teams | its organisation |
 | changes objects of | - | its user's team | its user's team, led teams | its organisation |
 
-Objects are teams, cycles, objectives, key results and check-ins. `roles` decides what a role may do with them.
+Objects are teams, cycles, objectives, key results and check-ins. Cycles belong to no team. `roles` decides what a role
+may do with objects.
 
 An account without an organisation sees every organisation of the installation. An object that an identity may not see
 does not exist for it: every route answers as for an unknown id. Rows that belong to no known organisation (key results

@@ -1,4 +1,4 @@
-"""Predict how a check-in will change the outcome of a closed key result in the marts (ADR 19).
+"""Predict how a check-in will change the outcome of a key result in the marts (ADR 19), and whether it closes it.
 
 The latest closing check-in in a cycle determines the key result's outcome in that cycle. A check-in is a closing one if
 it has `is_final` or was made after the cycle was closed. If a closed cycle has no closing check-in, the latest check-in
@@ -13,13 +13,13 @@ from serving.publication_reader import Row
 
 
 class Effect(StrEnum):
-    """The effects on the outcome. The values are warning codes."""
+    """What a check-in does to the outcome of its key result. The values are warning codes."""
 
-    STAYS = "closed"
-    BECOMES_THIS = "closes_again"
-    BECOMES_OTHER = "closed_by_another"
-    REOPENS = "reopens"
-    CLOSES = "closes"
+    STAYS = "closed"  # the key result was closed, and its outcome stays the same
+    BECOMES_THIS = "closes_again"  # the key result was closed, and its outcome now comes from this check-in
+    BECOMES_OTHER = "closed_by_another"  # it was closed by this check-in; its outcome now comes from another check-in
+    REOPENS = "reopens"  # it was closed by this check-in, whose correction is no longer final
+    CLOSES = "closes"  # it was open, and this check-in closes it without `is_final`, because its cycle was closed
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def closes(sent: Sent, known: Row) -> bool:
 
 
 def effect_on_outcome(sent: Sent, known: Row) -> Effect | None:
-    """Return the effect on the outcome. It is None for an open key result that `is_final` closes or that stays open.
+    """Return the effect on the outcome, or None if an open key result stays open or is closed by `is_final`.
 
     `known` is the row from queries/published_key_result.sql, which does not include this check-in.
     """

@@ -1,4 +1,4 @@
-"""The code of the models: a msgspec Struct for each schema in a response."""
+"""The code of the models: a msgspec Struct for each schema in a response or nested in a body."""
 
 import textwrap
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ MUTABLE = {"[]": "list", "{}": "dict"}
 
 
 def models_by_group(description: Description) -> dict[str, list[str]]:
-    """Return the names of the schemas in responses and in bodies, by the first group that uses them."""
+    """Return the names of the schemas in responses or nested in bodies, by the first group that uses them."""
     seen: set[str] = set()
     found: dict[str, list[str]] = {}
     for group, operations in description.groups().items():
@@ -44,8 +44,8 @@ def model_code(module: str, names: Iterable[str], description: Description, modu
 
 
 def package_code(modules: dict[str, list[str]]) -> str:
-    """Return the code of the package, which has all models."""
-    code = [HEADER.format(title="The models of all responses")]
+    """Return the code of the package's `__init__.py`, which imports all models and lists them in `__all__`."""
+    code = [HEADER.format(title="All models")]
     everything = []
     for module, names in sorted(modules.items()):
         classes = sorted(class_name(each) for each in names)
@@ -55,7 +55,7 @@ def package_code(modules: dict[str, list[str]]) -> str:
 
 
 def _nested(body: Schema, description: Description) -> list[Schema]:
-    """Return the properties of a body, which are the arguments of a method, so that only their types are models."""
+    """Return the properties of a body. They are arguments of a method, so only their types need models."""
     names = list(referenced(body))
     return [description.schemas[names[0]].get("properties", {})] if "$ref" in body else [body]
 

@@ -41,13 +41,13 @@ def start(
 ) -> None:
     """Start a run and print its id."""
     from serving.admin.changes import Changes
-    from serving.admin.dag_runs.service import OperatedDagRuns
+    from serving.admin.dag_runs.service import DagRunOperations
     from serving.auth.command_context import actor, auth_services
 
     values = _parsed(conf)
     with _dag_runs() as dag_runs, auth_services() as (services, _):
-        operated = OperatedDagRuns(dag_runs, Changes(services.audit))
-        started = operated.start(dag, values, actor(), idempotency_key)
+        operations = DagRunOperations(dag_runs, Changes(services.audit))
+        started = operations.start(dag, values, actor(), idempotency_key)
     typer.echo(f"{'Started' if started.is_new else 'Already started:'} {started.run.run_id}")
 
 

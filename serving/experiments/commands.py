@@ -54,10 +54,11 @@ def create(  # noqa: PLR0913, PLR0917 -- the fields of an experiment
         typer.Option(
             min=0,
             max=1,
-            help="Stop an arm if its mean probability differs from the share achieved by more than this. 0: no limit.",
+            help="Stop an arm if its mean probability and the share of achieved key results differ by more than this. "
+            "0: no limit.",
         ),
     ] = 0,
-    min_calls: Annotated[int, typer.Option(min=1, help="Number of calls before a guardrail may stop an arm.")] = 20,
+    min_calls: Annotated[int, typer.Option(min=1, help="Number of calls before a guardrail can stop an arm.")] = 20,
     salt: Annotated[str, typer.Option(help="Salt of the assignment; random by default.")] = "",
 ) -> None:
     """Define an experiment, without starting it."""
@@ -75,8 +76,8 @@ def create(  # noqa: PLR0913, PLR0917 -- the fields of an experiment
         min_calls=min_calls,
         max_calibration_gap=max_calibration_gap or None,
     )
-    with _experiments() as (experiments, operated):
-        created = operated.create(
+    with _experiments() as (experiments, operations):
+        created = operations.create(
             name,
             [parsed_arm(text) for text in arm],
             actor(),
@@ -92,8 +93,8 @@ def create(  # noqa: PLR0913, PLR0917 -- the fields of an experiment
 @app.command()
 def start(name: Name) -> None:
     """Start an experiment. Every worker applies it within about a second."""
-    with _experiments() as (experiments, operated):
-        _print(experiments, operated.start(name, actor()))
+    with _experiments() as (experiments, operations):
+        _print(experiments, operations.start(name, actor()))
 
 
 @app.command()
@@ -102,8 +103,8 @@ def stop(
     because: Annotated[str, typer.Option(help="The reason, recorded with the experiment.")] = "stopped by command",
 ) -> None:
     """Stop an experiment permanently. The active version predicts for all units again."""
-    with _experiments() as (experiments, operated):
-        _print(experiments, operated.stop(name, because, actor()))
+    with _experiments() as (experiments, operations):
+        _print(experiments, operations.stop(name, because, actor()))
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """Map every error that a route raises to an HTTP status and a problem document (RFC 9457).
 
-Layers around the routes that refuse requests, such as `RequestGuard`, create their problem documents themselves.
+Layers that refuse requests before they reach a route, such as `RequestGuard`, create their own problem documents.
 """
 
 import uuid
@@ -48,7 +48,7 @@ from serving.http.allowed_methods import allowed_methods
 from serving.http.request_context import current_request_id
 
 MEDIA_TYPE = "application/problem+json"
-SHOWN_CHARACTERS = 80  # rejected values are cut to this length, so that they do not fill the log
+SHOWN_CHARACTERS = 80  # rejected values are cut to this length in responses
 SHOWN_ERRORS = 20
 RETRY_AFTER_S = 5
 
@@ -116,7 +116,7 @@ class Problem:
         return JSONResponse(body, self.status, dict(self.headers), MEDIA_TYPE)
 
 
-# Returns an HTML page if the client is a browser, and None for other clients.
+# Returns a page or a redirect for a browser, or None if the problem document should be sent.
 Present = Callable[[Request, Problem], Response | None]
 
 

@@ -2,7 +2,7 @@
 
 `RequestGuard` charges each request before its credential is verified: the account that the credential names pays, or
 the address. It puts the `Charge` into the request's scope. Once the credential is verified, `charge` lets its account
-pay as well, however many spellings of the credential and addresses it uses.
+pay as well, however many credentials and addresses it uses.
 """
 
 from collections.abc import MutableMapping

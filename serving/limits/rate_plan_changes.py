@@ -25,7 +25,7 @@ class RatePlanChanges:
         self._warehouse = warehouse
 
     def all(self) -> list[StoredPlan]:
-        """Return all plans by name."""
+        """Return all plans, sorted by name."""
         with self._warehouse.connection() as connection:
             return [StoredPlan(**row) for row in Reader(connection).rows(PACKAGE, "stored_rate_plans")]
 

@@ -1,8 +1,8 @@
-"""Events that differ only in a few places, which are filled in later, so that they need little space in the log.
+"""Templates of events that differ only in a few places, to save space in the prediction log.
 
-Those of one key result, model and publication differ only in id, time and request. Those of predictions for named
-features by one version also differ in output and reasons. The control characters that mark the places cannot occur in
-JSON, which escapes them.
+The places are filled in when an event is sent. Events of one key result, model and publication differ only in id, time
+and request. Events of predictions for named features by one version also differ in output and reasons. The control
+characters that mark the places cannot occur in JSON, which escapes them.
 """
 
 from collections.abc import Mapping
@@ -60,7 +60,7 @@ def template_of(event: EncodedEvent, prediction_id: str) -> EventTemplate:
 
 
 def template_of_features(event: EncodedEvent, prediction_id: str, output: bytes, reasons: bytes) -> EventTemplate:
-    """Return the template of the events of predictions for named features, of which `event` is one.
+    """Return the template for predictions from named features, made from the event of one such prediction.
 
     Raises:
         PermanentError: the event does not have each of these values exactly once.

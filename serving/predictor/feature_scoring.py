@@ -1,4 +1,4 @@
-"""Score named features with the version of an arm or the active version, and count the calls for the guardrails."""
+"""Predict for named features with the version of an arm or the active version, and count calls for the guardrails."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ from serving.models.serving_state import ServingState
 
 
 class FeatureScorer:
-    """Scores rows. If a version fails, the next one predicts: first the arm's, then the active one, then the rule."""
+    """Predicts for rows. If the arm's version fails, the active version predicts; if this fails as well, the rule."""
 
     def __init__(self, observations: Observations) -> None:
         self._observations = observations
@@ -33,7 +33,7 @@ class FeatureScorer:
     ) -> tuple[list[Scored], Assigned]:
         """Return a result per row, and the version that has predicted.
 
-        Without `explains`, the results have no reasons and contributions.
+        Without `explains`, the results have neither reasons nor contributions.
 
         Raises:
             NotServing: no version can predict.
@@ -49,7 +49,7 @@ class FeatureScorer:
         raise NotServing(f"No version of {model.name} can predict. {state.problem or 'The log says why.'}")
 
     def score_by(self, assigned: Assigned, rows: Sequence[Mapping[str, Any]], *, explains: bool = True) -> list[Scored]:
-        """Score rows with one version, and count the call if it belongs to an arm.
+        """Predict for rows with one version, and count the call if it belongs to an arm.
 
         Raises:
             PermanentError: the version fails, or an output breaks the model's output schema.

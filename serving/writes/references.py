@@ -216,9 +216,10 @@ def _check_change(item: Item, owner: Owner, identity: Identity, teams: frozenset
 def _check_team(item: Item, owner: Owner, identity: Identity, teams: frozenset[str]) -> None:
     if identity.role in OF_THE_ORGANISATION or owner.team_id in teams:
         return
+    belongs = "no team" if owner.team_id is None else repr(owner.team_id)
     raise NotAllowed(
         f"Your account may change only what belongs to its teams ({', '.join(sorted(teams)) or 'none'}); this "
-        f"{item.writable.title} belongs to {owner.team_id!r}."
+        f"{item.writable.title} belongs to {belongs}."
     )
 
 

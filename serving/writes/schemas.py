@@ -17,7 +17,7 @@ class WrittenEvent(BaseModel):
 
     event_id: str
     event_type: str
-    entity_id: str = Field(description="Id of the team, objective, key result, check-in, ..., generated if not given.")
+    entity_id: str = Field(description="Id of the entity, e.g. a team or check-in; generated if not sent.")
     occurred_at: datetime
     status_url: str
     etag: str | None = Field(
@@ -34,7 +34,7 @@ class WriteAccepted(WrittenEvent):
 
 
 class BulkAccepted(BaseModel):
-    """All events are persisted, in the order of the request."""
+    """All events are persisted. `events` lists them in the order of the request."""
 
     events: list[WrittenEvent]
     is_acknowledged: bool = Field(description="Whether the broker has acknowledged all events.")

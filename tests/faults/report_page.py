@@ -10,12 +10,12 @@ from tests.faults.proof import Line
 HEAD = """# Injected faults and lost events
 
 Written by `make test-chaos`; do not edit. Each row is one test that injects the fault into real processes and a real
-broker, runs `okr lake verify`, and counts. *Sent* is the number of messages that the broker accepted, without those
-that the test removed from the broker before they landed (by truncation, compaction or an aborted transaction). *Found*
-is the number of distinct events in the lake; each invalid message counts as one. If events were sent more than once,
-*found* is smaller than *sent*, although nothing is lost. *Lost* events are missing from the lake; *duplicated* rows are
-those that the lake has in addition to the messages sent. *Reported in* names the issue, pull request (PR) or topic of
-another project in which the fault was reported, and *effect there* says what it caused in that project.
+broker, runs `okr lake verify`, and counts. *Sent* is the number of messages that the broker accepted, excluding
+messages that the test removed from the broker before they landed (by truncation, compaction or an aborted transaction).
+*Found* is the number of distinct events in the lake; each invalid message counts as one. If events were sent more than
+once, *found* is smaller than *sent*, although nothing is lost. *Lost* events are missing from the lake; *duplicated*
+rows are rows that the lake has in addition to the messages sent. *Reported in* names the issue, pull request (PR) or
+topic of another project in which the fault was reported, and *effect there* says what it caused in that project.
 
 {total}
 

@@ -50,13 +50,13 @@ def last_commit(log: DeltaLog) -> Path:
 
 
 TORN: dict[str, Callable[[DeltaLog], None]] = {
-    "the first half of the last commit": lambda log: half(last_commit(log)),
+    "only the first half of the last commit survives": lambda log: half(last_commit(log)),
     "only zeros in the last commit": lambda log: void(
         last_commit(log).write_bytes(b"\0" * last_commit(log).stat().st_size)
     ),
     "the last commit without its offset": lambda log: first_lines(last_commit(log), 2),
     "a missing commit before the last": lambda log: log.commit(log.commits()[-2]).unlink(),
-    "the first half of the last data file": lambda log: half(newest_data_file(log)),
+    "only the first half of the last data file survives": lambda log: half(newest_data_file(log)),
     "the last data file missing": lambda log: newest_data_file(log).unlink(),
 }
 
@@ -128,11 +128,11 @@ def test_a_power_cut_tears_a_compaction(landed: Settings, producer: EventProduce
     assert (done.topic, done.version) == (TOPIC, int(merge.stem) - 1)
     maintain(landed)
     drain(landed, rows=50)
-    prove(landed, fault="power cut: half of the commit of a compaction", sent=300)
+    prove(landed, fault="power cut: only the first half of a compaction's commit survives", sent=300)
 
 
 CHECKPOINTS: dict[str, Callable[[DeltaLog], None]] = {
-    "half a checkpoint": lambda log: half(log.checkpoint(log.checkpoints()[-1])),
+    "only the first half of a checkpoint survives": lambda log: half(log.checkpoint(log.checkpoints()[-1])),
     "an empty checkpoint": lambda log: void(log.checkpoint(log.checkpoints()[-1]).write_bytes(b"")),
     "a missing checkpoint": lambda log: log.checkpoint(log.checkpoints()[-1]).unlink(),
 }

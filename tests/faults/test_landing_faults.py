@@ -100,13 +100,13 @@ def test_three_workers_join_and_leave_at_random_while_events_flow(
 
 
 ZOMBIES = {
-    "after it read a batch": "after(KafkaConsumer, 'poll', freeze, given=lambda batch: batch.rows, times=2)",
-    "with every file written": "after(commit, 'write_files', freeze, times=2)",
+    "after reading a batch": "after(KafkaConsumer, 'poll', freeze, given=lambda batch: batch.rows, times=2)",
+    "after writing every file": "after(commit, 'write_files', freeze, times=2)",
     "right before the Delta commit": "before(LandingTable, '_try_commit', freeze, times=2)",
     "right before Kafka's commit": "before(KafkaConsumer, 'report_stored', freeze, times=2)",
 }
 THREADS = {
-    "with every file written": ("S3 sink #800", "a task that hung for half an hour woke up and wrote again"),
+    "after writing every file": ("S3 sink #800", "a task that hung for half an hour woke up and wrote again"),
     "right before Kafka's commit": (
         "Iceberg #17551",
         "a zombie overwrote the newer offset with its old one; once the old offset had expired, records were skipped",
@@ -137,7 +137,7 @@ def test_a_worker_that_hung_until_its_partitions_were_reassigned_wakes_up(
     if step != "right before Kafka's commit":
         assert "fenced" in zombie.text()  # otherwise it had landed its batch itself
     thread, happened = THREADS.get(step, ("", ""))
-    prove(pipeline, fault=f"a worker hangs {step} and wakes up", thread=thread, happened=happened, sent=sent)
+    prove(pipeline, fault=f"a worker hangs {step}, then resumes", thread=thread, happened=happened, sent=sent)
 
 
 def test_a_terminated_worker_hands_over_immediately(

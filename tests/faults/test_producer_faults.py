@@ -280,4 +280,4 @@ def test_a_full_disk_raises_errors_loses_nothing_and_blocks_nothing_permanently(
         until(lambda: drainer.drain(60).is_empty, "the spool is empty")
         assert spool.state().waiting == 0
         spool.close()
-        prove_all_arrived(pipeline, taken, "full disk of the spool, while events are appended and sent")
+        prove_all_arrived(pipeline, taken, "the spool's disk is full while events are appended and sent")

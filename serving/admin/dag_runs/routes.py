@@ -71,7 +71,7 @@ def start(
 
     With an `Idempotency-Key`, a repeated request starts nothing and returns the first run.
     """
-    started = services.admin.operated_dag_runs.start(dag_id, body.conf, operator, idempotency_key)
+    started = services.admin.dag_run_operations.start(dag_id, body.conf, operator, idempotency_key)
     return started_response(started)
 
 

@@ -6,7 +6,7 @@ from serving.admin.changes import Changes, Operator
 from serving.dag_runs.service import Conf, DagRuns, StartedRun
 
 
-class OperatedDagRuns:
+class DagRunOperations:
     """Starts runs."""
 
     def __init__(self, dag_runs: DagRuns, changes: Changes) -> None:

@@ -18,7 +18,7 @@ def load(
     """Make all workers of all hosts serve a version or follow an alias. Exits with status 1 if one does not."""
     from lakehouse.settings import load_settings
     from serving.admin.changes import Changes
-    from serving.admin.models.service import OperatedModels
+    from serving.admin.models.service import ModelOperations
     from serving.dag_runs.airflow import Airflow
     from serving.dag_runs.service import DagRuns
     from serving.models.catalog import discover
@@ -31,7 +31,7 @@ def load(
         catalog, changes = discover(), Changes(services.audit)
         runtime = ModelRuntime(settings, warehouse, catalog, WorkerRegistry(warehouse, settings.state))
         dag_runs = DagRuns(settings, Airflow(settings))
-        models = OperatedModels(
+        models = ModelOperations(
             settings, warehouse, catalog, ModelLoading(warehouse, runtime), dag_runs=dag_runs, changes=changes
         )
         outcome = models.load(model, reference, actor())

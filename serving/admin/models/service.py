@@ -9,7 +9,7 @@ from lakehouse.settings import Settings
 from ml import champion
 from ml.champion import Champions
 from serving.admin.changes import Changes, Operator
-from serving.admin.dag_runs.service import OperatedDagRuns
+from serving.admin.dag_runs.service import DagRunOperations
 from serving.dag_runs.service import DagRuns, Run, StartedRun
 from serving.errors import NotApplicable
 from serving.models.catalog import DEFAULT_MODEL, Catalog
@@ -38,7 +38,7 @@ class Promotion:
     reason: str | None
 
 
-class OperatedModels:
+class ModelOperations:
     """Changes which versions serve."""
 
     def __init__(  # noqa: PLR0913 -- what it needs
@@ -56,7 +56,7 @@ class OperatedModels:
         self._catalog = catalog
         self._loading = loading
         self._dag_runs = dag_runs
-        self._operated_dag_runs = OperatedDagRuns(dag_runs, changes)
+        self._dag_run_operations = DagRunOperations(dag_runs, changes)
         self._changes = changes
 
     def load(self, model_name: str, reference: str, operator: Operator) -> LoadOutcome:
@@ -103,7 +103,7 @@ class OperatedModels:
             NotPossible, Conflict, NotConfigured, RetryableError: as in `DagRuns.start`.
         """
         self._check_promoted(model_name)
-        return self._operated_dag_runs.start(PROMOTION_DAG, {"version": version}, operator, idempotency_key)
+        return self._dag_run_operations.start(PROMOTION_DAG, {"version": version}, operator, idempotency_key)
 
     def promotion(self, model_name: str, run_id: str) -> Promotion:
         """Return the state of a run of the promotion gate.

@@ -37,7 +37,7 @@ class KeyResultFeatures(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class KeyResultOutput(msgspec.Struct, kw_only=True, frozen=True):
-    """The forecast of one key result. A share `level` of final scores should be between `low` and `high`."""
+    """The forecast of one key result. The final score is between `low` and `high` with the probability `level`."""
 
     probability: Annotated[Share, Meta(description=f"P(final score >= {ACHIEVED_SCORE}), calibrated")]
     low: Share

@@ -1,5 +1,6 @@
--- Grain: one team, cycle, key result and week, with the state on the last day on which the key result belonged to the
--- team.
+-- Grain: one team, cycle and week.
+-- weekly has one row per team, cycle, key result and week, with the state on the last day on which the key result
+-- belonged to the team.
 with weekly as (
     select
         team_id,
@@ -8,8 +9,8 @@ with weekly as (
         date_trunc('week', day::timestamp)::date as week_start,
         max(day) as last_day,
         sum(check_in_count) as check_in_count,
-        -- day - days_since_check_in is the day of the latest check-in; its maximum over the week is the one as of
-        -- last_day.
+        -- day - days_since_check_in is the day of the latest check-in so far. Its maximum over the week is therefore the
+        -- day of the latest check-in up to last_day.
         max(day) - max(day - days_since_check_in) as days_since_check_in
     from {{ ref('fct_key_result_daily') }}
     -- Exclude the days after the closing check-in, but not its own day.

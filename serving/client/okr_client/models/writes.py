@@ -12,7 +12,7 @@ class WrittenEvent(Struct, frozen=True, kw_only=True):
     event_id: str
     event_type: str
     entity_id: str
-    """Id of the team, objective, key result, check-in, ..., generated if not given."""
+    """Id of the entity, e.g. a team or check-in; generated if not sent."""
     occurred_at: datetime
     status_url: str
     etag: str | None
@@ -20,7 +20,7 @@ class WrittenEvent(Struct, frozen=True, kw_only=True):
 
 
 class BulkAccepted(Struct, frozen=True, kw_only=True):
-    """All events are persisted, in the order of the request."""
+    """All events are persisted. `events` lists them in the order of the request."""
 
     events: list[WrittenEvent]
     is_acknowledged: bool
@@ -102,7 +102,7 @@ class WriteAccepted(Struct, frozen=True, kw_only=True):
     event_id: str
     event_type: str
     entity_id: str
-    """Id of the team, objective, key result, check-in, ..., generated if not given."""
+    """Id of the entity, e.g. a team or check-in; generated if not sent."""
     occurred_at: datetime
     status_url: str
     etag: str | None
