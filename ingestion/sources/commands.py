@@ -47,7 +47,7 @@ def produce_files(
 
     Nothing is sent if more than 10 % of a file's rows are rejected, or if an unclosed quote, a decimal comma,
     the encoding or an overlong line makes other rows ambiguous. In these cases, the command asks for confirmation if it
-    runs in a terminal; otherwise it requires --accept-rejects.
+    runs in a terminal, and requires --accept-rejects if it does not.
     """
     from ingestion.sources.okr_files.importer import (
         ImportReport,

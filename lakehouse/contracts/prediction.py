@@ -39,10 +39,10 @@ class PredictionServed(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class ModelPrediction(msgspec.Struct, kw_only=True, frozen=True):
-    """A prediction of any served model. The fields of `output` are those of the model's output schema.
+    """A prediction of any served model. The model's output schema defines the fields of `output`.
 
     `subject_type` says what the prediction is about, for example `key_result`; `subject_id` is its id. The type is
-    `request` if the features came with the request, and the id is then that of the prediction.
+    `request` if the features came with the request, and the id is then the prediction's id.
 
     `outcome_type` says with which outcome the prediction can be compared. If it is `key_result_achieved`, `output` has
     `probability` (of a final score >= 0.7), `low` and `high` (an interval of that score), all 0-1, and `cycle_id` is

@@ -16,7 +16,7 @@ ERRORS = {
     401: "There is no valid login.",
     403: "The account lacks the right.",
     404: "There is nothing with this id.",
-    409: "The present state does not permit it, so nothing was changed.",
+    409: "The current state does not permit the change. Nothing was changed.",
     422: "A parameter or field is unknown or invalid.",
     501: "This host lacks a setting that the operation needs.",
     503: "A service that the operation needs is unavailable. The request can be repeated.",

@@ -37,7 +37,7 @@ def verify(  # noqa: PLR0913 -- what the log is compared with
 ) -> AuditReport:
     """Read the whole log and check its chain and seals. If expected, it must contain this event with this hash.
 
-    Events before the first one of the present key may be sealed with `earlier` keys or, without being verified, with
+    Events before the first event of the current key may be sealed with `earlier` keys or, without being verified, with
     keys whose ids are `accepted`. Any other key is a problem: whoever can write to the table could seal the whole log
     with a key of their own.
 
@@ -62,7 +62,7 @@ def verify(  # noqa: PLR0913 -- what the log is compared with
         elif key not in chains and key not in accepted and key not in unknown:
             unknown.add(key)
             problems.append(
-                f"The events from {event_id} are sealed with the key {key}, which is neither the present one nor named "
+                f"The events from {event_id} are sealed with the key {key}, which is neither the current one nor named "
                 "as an earlier one."
             )
         not_verified += key not in chains

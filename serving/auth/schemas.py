@@ -27,7 +27,7 @@ class LoginForm(Credentials):
 
 
 class PasswordBody(Credentials):
-    """A user name, its present password, which may be a one-time password, and the password that replaces it."""
+    """A user name, its current password (which may be a one-time password), and the new password."""
 
     new_password: Annotated[Text, StringConstraints(min_length=1, max_length=1024)]
 
@@ -73,14 +73,14 @@ class Me(BaseModel):
 
 
 class SessionItem(BaseModel):
-    """A login that is not over: of a browser (a session) or of an app (its refresh token)."""
+    """An active login of a browser (a session) or of an app (its refresh token)."""
 
     session_id: str
     kind: Literal["browser", "app"]
     started_at: datetime
     expires_at: datetime
     client: str | None = Field(description="The browser, as it described itself at the login; null for apps.")
-    is_current: bool = Field(description="Whether this request belongs to it. Always false for apps.")
+    is_current: bool = Field(description="Whether this request uses this login. Always false for apps.")
 
 
 class SessionsResponse(BaseModel):

@@ -84,7 +84,7 @@ def system_health(
 ) -> SystemHealthResponse:
     """Return a page of hourly host metrics, the newest pipeline runs and, if Redis is available, live figures.
 
-    `GET /v1/host-metrics` and `GET /v1/pipeline-runs` list all of them, with filters and exports.
+    `GET /v1/host-metrics` and `GET /v1/pipeline-runs` list all metrics and runs, with filters and exports.
     """
     found = services.data.system_health(HostMetricsQuery(hours=hours, limit=limit, cursor=cursor))
     content = {

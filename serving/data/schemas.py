@@ -54,7 +54,9 @@ class KeyResult(BaseModel):
     status: Status
     status_since: date | None
     opened_at: datetime | None = Field(description="Time at which the key result entered the cycle, UTC.")
-    ended_at: datetime | None = Field(description="Time at which it moved to another cycle, UTC; null if it has not.")
+    ended_at: datetime | None = Field(
+        description="Time at which the key result moved to another cycle, UTC; null if it has not."
+    )
     is_current_cycle: bool
     is_archived: bool = Field(description="Archived key results are excluded from all counts.")
     archived_at: datetime | None
@@ -116,10 +118,10 @@ class TeamScorecard(TeamProgress):
     """A team in a cycle, with the calibration of its stated confidence."""
 
     calibration_key_result_count: int | None = Field(
-        description="Closed key results for which a confidence was stated; null if they are fewer than five."
+        description="Closed key results for which a confidence was stated; null if fewer than five."
     )
     overconfidence_ratio: float | None = Field(
-        description="Mean stated confidence minus the share achieved, -1 to 1. Above 0, the team is overconfident."
+        description="Mean stated confidence minus the share of achieved key results, -1 to 1. Above 0: overconfident."
     )
 
 
@@ -219,7 +221,7 @@ class Live(BaseModel):
     active_users: Figure[int] = Field(description="Users active in the last 15 minutes.")
     check_ins_per_minute: Figure[float] = Field(description="Mean over the last five minutes.")
     progress_by_cycle: Figure[dict[str, float]] = Field(
-        description="Weighted mean score (0-1) of each cycle's key results. Those without a check-in count as 0."
+        description="Weighted mean score (0-1) of each cycle's key results. Key results without a check-in count as 0."
     )
     consumer_lag: dict[str, Figure[int]] = Field(
         description="Number of unread events in the topics of each consumer group."

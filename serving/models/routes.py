@@ -55,7 +55,7 @@ def load(  # noqa: PLR0913, PLR0917 -- the parts of the request
     """Make a version active on all workers of all hosts, or follow an alias.
 
     Each worker checks the version's golden rows before it serves, and keeps its old version if it cannot load the new
-    one. The status is 202 instead of 200 if a worker has not loaded it within 30 s; it keeps trying.
+    one. The status is 202 instead of 200 if a worker has not loaded it within 30 s; that worker keeps trying.
     """
     operator = Actor(admin.username, client.address, admin)
     outcome = services.admin.models.load(model_name, body.alias or body.version or "", operator)

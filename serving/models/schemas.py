@@ -36,8 +36,8 @@ class Worker(BaseModel):
     host: str
     process_id: int
     started_at: datetime
-    directive_id: int | None = Field(description="The newest directive that it has carried out; null before the first.")
-    problem: str | None = Field(description="Why it does not serve the version that it should; null if it does.")
+    directive_id: int | None = Field(description="The newest directive that the worker has applied; null: none yet.")
+    problem: str | None = Field(description="Why the worker does not serve the selected version; null if it does.")
     versions: list[LoadedModel]
 
 

@@ -74,7 +74,7 @@ ERRORS: dict[int, tuple[str, dict[str, Any]]] = {
     406: ("The header Accept allows none of the formats.", _problem(
         406, "not-acceptable", "None of the accepted types is available. Available: application/json, text/csv.")),
     408: ("The body did not arrive in time.", _problem(408, "body-too-slow", "The body did not arrive within 10 s.")),
-    409: ("The request contradicts an earlier one or the present state. Nothing was changed.", _problem(
+    409: ("The request contradicts an earlier request or the current state. Nothing was changed.", _problem(
         409, "conflict", "The idempotency key was used before, and this request differs from it.",
         differs=[{"field": "value", "first": 31.0, "now": 33.0}])),
     410: ("The cursor belongs to an earlier publication: start again.", _problem(

@@ -115,9 +115,9 @@ class ForecastTables:
         return self._snapshot
 
     def of(self, versions: Sequence[LoadedVersion]) -> Snapshot:
-        """Return the newest snapshot with the tables of these versions, and compute those that are missing.
+        """Return the newest snapshot with the tables of these versions, and compute missing tables.
 
-        While the tables of a new publication are being computed, the snapshot is that of the previous publication.
+        While the tables of a new publication are being computed, the snapshot of the previous publication is returned.
 
         Raises:
             NotPublished: nothing has been published yet.
@@ -230,10 +230,10 @@ class ForecastTables:
 
 
 def score_rows(version: LoadedVersion, rows: Sequence[Row]) -> dict[KeyResultCycle, CachedForecast]:
-    """Score feature rows in one batch, by key result and cycle.
+    """Predict for feature rows in one batch, by key result and cycle.
 
     Raises:
-        PermanentError: the version cannot score them, or an output breaks the model's output schema.
+        PermanentError: the version cannot predict for them, or an output breaks the model's output schema.
     """
     if not rows:
         return {}

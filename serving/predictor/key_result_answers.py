@@ -14,7 +14,7 @@ KeyResultCycle = tuple[str, str | None]  # the ids of a key result and a cycle
 
 
 class CachedForecast(msgspec.Struct, frozen=True, array_like=True, tag="f"):
-    """A model's output for one key result in one cycle. `as_of` and `known_at` are those of its features."""
+    """A model's output for one key result in one cycle. `as_of` and `known_at` describe its features."""
 
     as_of: datetime
     known_at: datetime | None

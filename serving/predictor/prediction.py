@@ -86,8 +86,8 @@ def served_events(predictions: Sequence[Prediction]) -> list[EncodedEvent]:
 class EventForm:
     """Creates the events of predictions for named features by one version.
 
-    They differ only in ids, time, output and reasons. The output is checked against the model's schema, so only the
-    first event is validated against its contract, which takes 40 us.
+    The events differ only in ids, time, output and reasons. The output is checked against the model's schema, so only
+    the first event is validated against its contract, which takes 40 us.
     """
 
     def __init__(self, first: EncodedEvent) -> None:
@@ -110,7 +110,7 @@ class EventForm:
 def shadowed_event(prediction: Prediction, served: Prediction, attributes: Mapping[str, str]) -> EncodedEvent:
     """Return the event that records the prediction of a shadow arm, made now for a request that `served` answered.
 
-    `attributes` are those of the request (`serving.http.request_context`).
+    `attributes` are the extension attributes of the request (`serving.http.request_context`).
 
     Raises:
         ContractViolation: a field is out of bounds.

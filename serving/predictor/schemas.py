@@ -87,11 +87,11 @@ class PredictionItem(BaseModel):
     )
     contributions: dict[str, float] | None = Field(
         None,
-        description="Effects of the features on `margin`, and `base`. They add up to it. Null if the model has none.",
+        description="Effects of the features, and `base`. Their sum is `margin`. Null if the model has none.",
     )
     margin: float | None = Field(None, description="The log-odds of the probability; null if the model has none.")
     model_name: str | None = Field(None, description="The model or rule that predicted.")
-    model_version: str | None = Field(None, description="Its version.")
+    model_version: str | None = Field(None, description="The version of this model or rule.")
     experiment: str | None = Field(None, description="The experiment that the prediction belongs to.")
     arm: str | None = Field(None, description="The arm of the experiment that the unit is assigned to.")
     as_of: datetime | None = Field(None, description="The time that the forecast's features describe, UTC.")

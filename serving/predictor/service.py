@@ -79,7 +79,7 @@ class Predictor:
         """Forecast open key results in their current cycles, in the order of the ids.
 
         A key result that is unknown, archived or closed, or whose cycle is not running, gets a reason instead of a
-        forecast. To the caller, those in `hidden` are unknown.
+        forecast. Key results in `hidden` are unknown to the caller.
 
         Raises:
             NotFound: there is no such model.
@@ -117,7 +117,7 @@ class Predictor:
     ) -> Predicted:
         """Predict from named features, one row or many, in the order of the rows.
 
-        Without `explains`, the predictions have no reasons and contributions.
+        Without `explains`, the predictions have neither reasons nor contributions.
 
         Raises:
             NotFound: there is no such model.
@@ -216,7 +216,7 @@ def _validated_events(served: Sequence[Prediction]) -> list[EncodedEvent]:
 def forecast_by_arm(
     key_result_id: str, answer: CachedForecast, active: Assigned, arm: Assigned | None, snapshot: Snapshot
 ) -> tuple[Assigned, CachedForecast]:
-    """Return the forecast of the arm, or that of the active version if the arm has none."""
+    """Return the forecast of the arm or, if the arm has none, of the active version."""
     table = None if arm is None else snapshot.tables.get(arm.version.key)
     found = None if table is None else table.answers.get(key_result_id)
     return (arm, found) if arm is not None and isinstance(found, CachedForecast) else (active, answer)

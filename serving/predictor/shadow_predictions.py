@@ -35,7 +35,7 @@ class ShadowPredictions:
     def of_features(
         self, served: Sequence[Prediction], rows: Sequence[Mapping[str, Any]], state: ServingState, units: UnitIds
     ) -> None:
-        """Queue the scoring of the same rows by the shadow arms."""
+        """Queue what the shadow arms predict for the same rows."""
         for arm in shadow_arms(state, units):
             self._shadows.submit(partial(self._score, arm, rows, served, event_attributes()))
 

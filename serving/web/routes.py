@@ -129,6 +129,6 @@ def _site(site: Path, path: str, policy: str) -> Response:
 
 
 def _local_path(path: str) -> str:
-    """Return the path if it belongs to this site, otherwise the path of the start page."""
+    """Return the path if it belongs to this site, or the path of the start page if not."""
     is_local = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable()
     return path if is_local else HOME

@@ -72,7 +72,7 @@ class LandedOffsets:
 
 @dataclass(frozen=True)
 class Progress:
-    """The status of an event, and the reason if it is quarantined or rejected. `row` is that of event_status.sql."""
+    """The status of an event, and the reason if it is quarantined or rejected. `row` comes from event_status.sql."""
 
     status: str
     reason: str | None

@@ -141,7 +141,7 @@ class Writes:
             )
         if before.is_persisted:
             return Accepted(before.events, before.is_acknowledged, is_repeat=True)
-        # Ids that the request left out are new in `items`, so those of the stored events are used.
+        # Ids that the request left out are new in `items`, so the ids of the stored events are used.
         again = [
             replace(item, entity_id=event.entity_id, data=event.data)
             for item, event in zip(items, before.events, strict=True)
@@ -194,7 +194,7 @@ def _version_id(versions: Mapping[Entity, Version], entity: Entity) -> UUID | No
 
 
 def _events(items: Sequence[Item], versions: Mapping[Entity, Version]) -> list[StoredEvent]:
-    """Return the events of a request. Their times are later than those of the versions that they replace.
+    """Return the events of a request. Each event is later than the version that it replaces.
 
     Raises:
         AlreadyDefined, VersionMismatch, NotFound: the current version is not the expected one.

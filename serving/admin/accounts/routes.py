@@ -32,7 +32,7 @@ router = admin_router("accounts")
 def accounts(
     services: ServicesDep, manager: Manager, limit: Limit = 100, cursor: PageCursor = None
 ) -> AccountsResponse:
-    """List accounts by user name."""
+    """List accounts, sorted by user name."""
     page = page_of_accounts(services.auth.accounts, manager, limit, cursor)
     return AccountsResponse(accounts=[_record(each) for each in page.items], next_cursor=page.next_cursor)
 
@@ -80,7 +80,8 @@ def change(
 def give_password(username: Username, services: ServicesDep, actor: ManagingActor) -> OneTimePasswordResponse:
     """Replace the password of an account with a one-time password, which only this response contains.
 
-    Its sessions and tokens end. Its API keys stay valid; disable the account or revoke them if it was stolen.
+    Its sessions and tokens end. Its API keys stay valid. If the password was stolen, disable the account or revoke the
+    keys.
     """
     password = generated_password()
     changed = services.auth.account_changes.change_password(username, password, actor, is_one_time=True)

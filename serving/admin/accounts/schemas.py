@@ -40,7 +40,7 @@ class AccountRecord(BaseModel):
 
     username: str
     role: Role
-    organisation_id: str | None = Field(description="Null if it sees every organisation.")
+    organisation_id: str | None = Field(description="Null if the account sees every organisation.")
     user_id: str | None
     team_ids: list[str] = Field(description="The teams that the account leads.")
     plan: str
@@ -53,7 +53,7 @@ class AccountRecord(BaseModel):
 
 
 class AccountsResponse(BaseModel):
-    """A page of accounts by user name."""
+    """A page of accounts, sorted by user name."""
 
     accounts: list[AccountRecord]
     next_cursor: str | None
@@ -83,7 +83,7 @@ class AccountBody(Body):
     plan: PlanName = STANDARD_PLAN
 
     def assignment(self, callers_organisation_id: str | None) -> Assignment:
-        """Return where the account belongs: without an organisation in the request, to that of the caller."""
+        """Return where the account belongs. If the request names no organisation, it is the caller's organisation."""
         is_given = "organisation_id" in self.model_fields_set
         organisation_id = self.organisation_id if is_given else callers_organisation_id
         return Assignment(organisation_id, self.user_id, tuple(self.team_ids), self.plan)

@@ -57,7 +57,7 @@ def create(
 ) -> NewApiKeyResponse:
     """Create an API key for an account. Only this response contains its secret.
 
-    With an `Idempotency-Key`, a repeated request creates no second key: it is a conflict that names the first one.
+    With an `Idempotency-Key`, a repeated request creates no second key: it gets a 409 that names the first key.
     """
     expires_at = datetime.now(UTC) + timedelta(days=body.days) if body.days else None
     new = services.auth.api_keys.add(
@@ -73,10 +73,10 @@ def rotate(
     services: ServicesDep,
     actor: ManagingActor,
 ) -> NewApiKeyResponse:
-    """Replace a key with a new one that has the same name, scopes and lifetime, which only this response contains.
+    """Replace a key with a new key of the same name, scopes and lifetime. Only this response contains the new key.
 
-    The old key stays valid for `overlap_hours`. It can be rotated once, so a repeated request is a conflict that names
-    the new key.
+    The old key stays valid for `overlap_hours`. It can be rotated only once: a repeated request gets a 409 that
+    names the new key.
     """
     return _new(services.auth.api_keys.rotate(prefix, actor, timedelta(hours=body.overlap_hours)))
 

@@ -23,7 +23,7 @@ class ApiKeyRecord(BaseModel):
     """An API key without its secret."""
 
     prefix: str
-    username: str = Field(description="The account whose rights it has, narrowed by the scopes.")
+    username: str = Field(description="The account whose rights the key has, as far as its scopes allow.")
     name: str
     scopes: list[str]
     created_at: datetime
@@ -53,7 +53,7 @@ class ApiKeyBody(Body):
     name: Annotated[Text, StringConstraints(min_length=1, max_length=200)] = Field(description="What the key is for.")
     scopes: Annotated[list[Text], Field(min_length=1, max_length=50, description="Rights, as in GET /admin/roles.")]
     days: Annotated[int | None, Field(ge=1, le=LONGEST_LIFE_DAYS)] = Field(
-        default=None, description="Days until it expires; without it, it does not expire."
+        default=None, description="Days until the key expires. If omitted, it never does."
     )
 
 

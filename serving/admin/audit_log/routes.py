@@ -49,7 +49,7 @@ class VerificationResponse(BaseModel):
     not_verified: int = Field(
         description="Events whose seal was not verified, because only the id of its key is known."
     )
-    problems: list[str] = Field(description="What is wrong, at most 20 items.")
+    problems: list[str] = Field(description="The problems that were found, at most 20.")
 
 
 class AuditLogResponse(BaseModel):
@@ -66,11 +66,11 @@ class AuditLogResponse(BaseModel):
 )
 def audit_log(
     services: ServicesDep,
-    subject: Annotated[Name | None, Query(description="Only events about this, e.g. a user name.")] = None,
+    subject: Annotated[Name | None, Query(description="Only events about this subject, e.g. a user name.")] = None,
     limit: Limit = 100,
     cursor: PageCursor = None,
 ) -> AuditLogResponse:
-    """List the events of the audit log, newest first. The verification checks that none was changed."""
+    """List the events of the audit log, newest first. Its verification detects changed events."""
     page = services.admin.audit_events.page(limit, cursor, subject=subject)
     return AuditLogResponse.model_validate({"audit_events": page.items, "next_cursor": page.next_cursor})
 
@@ -91,10 +91,9 @@ def verification(
 ) -> VerificationResponse:
     """Check that no event was changed, removed or inserted. This reads the whole log.
 
-    Only a comparison with an event that is stored elsewhere also shows that the newest events were removed: keep
-    `newest_id` and `newest_hash`, and send them with the next verification. Events that are sealed with a key
-    other than the present one are a problem unless `accept_key` names it; `okr audit verify` can also verify such
-    seals.
+    To detect as well that the newest events were removed, keep `newest_id` and `newest_hash`, and send them with the
+    next verification. An event that is sealed with an earlier key is a problem unless `accept_key` contains the key's
+    id. Such seals are not verified here; `okr audit verify` can verify them.
     """
     report = verify(
         services.warehouse, services.auth.chain, accepted=accept_key, expected_id=expect_id, expected_hash=expect_hash

@@ -40,7 +40,7 @@ class RunRecord(BaseModel):
     queued_at: datetime | None
     started_at: datetime | None
     ended_at: datetime | None
-    conf: dict[str, Any] = Field(description="The parameters with which it was started.")
+    conf: dict[str, Any] = Field(description="The parameters with which the run was started.")
 
 
 class TaskRecord(BaseModel):
@@ -53,7 +53,7 @@ class TaskRecord(BaseModel):
     started_at: datetime | None
     ended_at: datetime | None
     tries: int
-    reason: str | None = Field(description="Why it failed; null if it did not.")
+    reason: str | None = Field(description="Why the task failed; null if it did not.")
 
 
 class WatchedRunResponse(RunRecord):
@@ -68,13 +68,13 @@ class DagRecord(BaseModel):
     dag_id: str
     description: str | None
     schedule: str | None
-    is_paused: bool = Field(description="If so, its runs do not start.")
+    is_paused: bool = Field(description="Whether the DAG is paused. Its runs do not start while it is.")
     has_import_errors: bool
     runs: list[RunRecord]
 
 
 class DagsResponse(BaseModel):
-    """All DAGs by id."""
+    """All DAGs, sorted by id."""
 
     dags: list[DagRecord]
 
@@ -86,7 +86,7 @@ class RunsResponse(BaseModel):
 
 
 class StartBody(Body):
-    """The parameters of a run, e.g. `{"accept_raw_batch": true}`. Their names and types are those of the DAG."""
+    """The parameters of a run, e.g. `{"accept_raw_batch": true}`. The DAG defines their names and types."""
 
     conf: Annotated[Conf, Field(max_length=20)] = Field(default_factory=dict)
 

@@ -46,11 +46,11 @@ class ModelRollbackResponse(BaseModel):
 
     champion: str
     champion_before: str
-    is_changed: bool = Field(description="False if it already was the champion.")
+    is_changed: bool = Field(description="False if the version already was the champion.")
 
 
 class PromotionBody(Body):
-    """The version to evaluate: a number, or the alias of the newest one."""
+    """The version to evaluate: its number, or the alias `challenger` for the newest version."""
 
     version: Literal["challenger"] | Version = "challenger"
 
@@ -63,7 +63,7 @@ class PromotionResponse(BaseModel):
         description="promoted: it is the champion; kept: the champion remains; withdrawn: the pacing rule serves "
         "instead of the champion; rejected: the pacing rule still serves; null: not decided."
     )
-    reason: str | None = Field(description="Why it was decided so, or why the run failed.")
+    reason: str | None = Field(description="The reason for the decision, or why the run failed.")
 
 
 @router.get(

@@ -42,8 +42,8 @@ def current(services: ServicesDep) -> CurrentPublicationResponse:
 def roll_back(body: RollbackBody, services: ServicesDep, operator: OperatorDep) -> RollbackResponse:
     """Make the previous publication current again. New publications are then on hold until they are resumed.
 
-    The request names the publication to roll back, so it can be repeated safely: a repeat changes nothing, and neither
-    does a request that comes after another publication.
+    The request names the publication to roll back. Therefore a repeated request changes nothing, and neither does a
+    request that arrives after another publication.
     """
     result = services.admin.publications.roll_back(body.leaving, operator)
     return RollbackResponse.model_validate(
@@ -53,6 +53,6 @@ def roll_back(body: RollbackBody, services: ServicesDep, operator: OperatorDep) 
 
 @router.post("/publications/resume", **described("Resume publications", {"is_changed": True, "dropped": [42]}, 501))
 def resume(services: ServicesDep, operator: OperatorDep) -> ResumeResponse:
-    """End the hold after a rollback, so that runs publish again. Fix the cause of the rollback first."""
+    """End the hold after a rollback. Runs then publish again, so fix the cause of the rollback first."""
     dropped = services.admin.publications.resume(operator)
     return ResumeResponse(is_changed=bool(dropped), dropped=dropped)

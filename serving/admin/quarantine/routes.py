@@ -35,15 +35,15 @@ def _decided(decision: Decision) -> dict[str, Any]:
 
 @router.post("/quarantine/release", **described("Release events", _decided("release"), 409, 501))
 def release(body: DecisionBody, services: ServicesDep, operator: OperatorDep) -> DecisionResponse:
-    """Include events that a rule or an operator withheld. All events of the request are decided on, or none."""
+    """Include events that a rule or an operator withheld: all events of the request, or none."""
     return _decide(services, body, "release", operator)
 
 
 @router.post("/quarantine/withhold", **described("Withhold events", _decided("withhold"), 409, 501))
 def withhold(body: DecisionBody, services: ServicesDep, operator: OperatorDep) -> DecisionResponse:
-    """Exclude events from the state tables and from all marts but the list of reviewed events.
+    """Exclude events from the state tables and from all marts except `fct_reviewed_event`: all events, or none.
 
-    Their rows stay in raw and in the lake. All events of the request are decided on, or none.
+    Their rows stay in raw and in the lake.
     """
     return _decide(services, body, "withhold", operator)
 

@@ -66,4 +66,4 @@ class DecisionResponse(BaseModel):
 
     decision: Literal["release", "withhold"]
     event_ids: list[UUID]
-    applies: str = Field(description="When the marts and the state tables follow.")
+    applies: str = Field(description="When the decision takes effect in the marts and the state tables.")

@@ -11,7 +11,7 @@ app = typer.Typer(no_args_is_help=True, help="Manage rate plans, which limit the
 
 @app.command("list")
 def list_plans() -> None:
-    """List the rate plans by name."""
+    """List the rate plans, sorted by name."""
     from serving.limits.rate_plan_changes import RatePlanChanges
 
     with auth_services() as (_, warehouse):

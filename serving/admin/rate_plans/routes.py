@@ -25,7 +25,7 @@ class RatePlanRecord(BaseModel):
     """A rate plan: how many requests its accounts may send."""
 
     name: str
-    requests_per_second: float = Field(description="Requests per second that are permitted permanently.")
+    requests_per_second: float = Field(description="Requests per second that are permitted in the long run.")
     burst: int = Field(description="Requests that are permitted at once.")
     description: str
     updated_at: datetime
@@ -49,7 +49,7 @@ class RatePlanBody(Body):
     "/rate-plans", dependencies=[Depends(IsOperator)], **described("List rate plans", {"rate_plans": [EXAMPLE]})
 )
 def rate_plans(services: ServicesDep) -> RatePlansResponse:
-    """List the rate plans by name."""
+    """List the rate plans, sorted by name."""
     return RatePlansResponse(rate_plans=[_record(plan) for plan in services.admin.rate_plans.all()])
 
 

@@ -20,7 +20,7 @@ class RejectedMessageRecord(BaseModel):
     offset: int
     logged_at: datetime
     reason: str = Field(description="A stable code.")
-    detail: str = Field(description="Why the present contract rejects it, in words.")
+    detail: str = Field(description="Why the current contract rejects it, in words.")
     key: str | None = Field(description="The raw key, in base64.")
     value: str | None = Field(description="The raw value, in base64.")
     headers: Any = Field(description="Pairs of a name and a value in base64.")

@@ -45,7 +45,7 @@ class RolesResponse(BaseModel):
     **described("List roles and their rights", {"roles": [EXAMPLE]}),
 )
 def roles() -> RolesResponse:
-    """List the roles with their rights. An API key has those rights of its account that are among its scopes."""
+    """List the roles with their rights. An API key has only the rights of its account that its scopes include."""
     return RolesResponse(roles=[RoleRecord(role=role, rights=_rights(role)) for role in Role])
 
 

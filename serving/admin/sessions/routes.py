@@ -22,7 +22,7 @@ EXAMPLE = {
 
 
 class SessionRecord(BaseModel):
-    """A login that is not over: of a browser (a session) or of an app (its refresh tokens)."""
+    """An active login of a browser (a session) or of an app (its refresh tokens)."""
 
     session_id: str = Field(description="It cannot be used to log in.")
     kind: Literal["browser", "app"]
@@ -32,7 +32,7 @@ class SessionRecord(BaseModel):
 
 
 class SessionsOfAccountResponse(BaseModel):
-    """The logins of an account that are not over, newest first."""
+    """The active logins of an account, newest first."""
 
     sessions: list[SessionRecord]
 
@@ -47,7 +47,7 @@ class SessionEndedResponse(BaseModel):
     "/accounts/{username}/sessions", **described("List the sessions of an account", {"sessions": [EXAMPLE]}, 404)
 )
 def sessions(username: Username, services: ServicesDep, manager: Manager) -> SessionsOfAccountResponse:
-    """List the logins of an account that are not over, by browsers and by apps; at most 250."""
+    """List the active logins of an account, of browsers and apps; at most 250."""
     check_manages(manager, username, services.auth.accounts.account(username))
     found = services.auth.account_logins.listed(username)
     return SessionsOfAccountResponse(sessions=[SessionRecord(**vars(each)) for each in found])

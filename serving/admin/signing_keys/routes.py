@@ -23,7 +23,9 @@ class SigningKeyRecord(BaseModel):
     kid: str
     public_key: str = Field(description="The Ed25519 public key, as in `x` of its JSON Web Key.")
     signs_from: datetime
-    verifies_until: datetime | None = Field(description="Until when its tokens are accepted; null: until replaced.")
+    verifies_until: datetime | None = Field(
+        description="When its tokens stop being accepted; null until the key is replaced."
+    )
     has_started: bool = Field(description="Whether it signs, or has signed. A new key first waits for a minute.")
 
 
@@ -43,7 +45,7 @@ class RotationResponse(SigningKeyRecord):
     "/signing-keys", dependencies=[Depends(IsOperator)], **described("List signing keys", {"signing_keys": [EXAMPLE]})
 )
 def signing_keys(services: ServicesDep) -> SigningKeysResponse:
-    """List the keys that sign access tokens, and those whose tokens are still accepted."""
+    """List the key that signs access tokens, and earlier keys whose tokens are still accepted."""
     found = services.auth.signing_keys.listed()
     return SigningKeysResponse(signing_keys=[SigningKeyRecord.model_validate(_fields(each)) for each in found])
 
@@ -52,8 +54,7 @@ def signing_keys(services: ServicesDep) -> SigningKeysResponse:
 def rotate(services: ServicesDep, operator: OperatorDep) -> RotationResponse:
     """Create a key that signs access tokens from a minute later. Nobody is logged out.
 
-    Tokens of the keys before it are accepted for 30 minutes after that. While the new key does not sign yet, a repeat
-    changes nothing.
+    Tokens of earlier keys are then accepted for 30 more minutes. Until the new key signs, a repeat changes nothing.
     """
     rotation = services.auth.key_rotation.rotate(operator)
     return RotationResponse.model_validate(_fields(rotation.key) | {"is_changed": rotation.is_changed})

@@ -22,7 +22,7 @@ class SpoolRecord(BaseModel):
     rejected: int = Field(description="Events that the broker rejected permanently.")
     bytes: int
     oldest_seconds: float = Field(description="Age of the oldest event.")
-    fill_ratio: float = Field(description="Share of the limit; the spool accepts no events at 1.")
+    fill_ratio: float = Field(description="Share of the limit that is used; at 1, no more events are accepted.")
 
 
 class SpoolsResponse(BaseModel):

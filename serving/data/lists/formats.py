@@ -7,7 +7,7 @@ from serving.suggestions import similar_names
 
 
 class Format(StrEnum):
-    """The formats; the values are those of the parameter `format`."""
+    """The formats. Their values are the values of the parameter `format`."""
 
     JSON = "json"
     CSV = "csv"

@@ -97,7 +97,7 @@ class Listing:
         return kind_of(self.row, column) is str
 
     def is_by_key(self, order: tuple[Term, ...]) -> bool:
-        """Return whether an order is that of the key. No publication changes the key of a row."""
+        """Return whether an order is the order of the key. No publication changes the key of a row."""
         return order == self.key_terms
 
     def selected(self, fields: list[str]) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ def page_statement(
 ) -> bytes:
     """Return the statement for the rows after a position, in order.
 
-    Its parameters are those of the list's query and of the condition on what the caller may see, `updated_since`,
+    Its parameters are the parameters of the list's query and of the condition `visible`, `updated_since`,
     `limit` (null for all rows), and `after_<number>` for each value of the position.
     """
     are_null = None if after is None else tuple(value is None for value in after)

@@ -67,7 +67,7 @@ class ObjectivesQuery(IncrementalQuery):
 
 
 class CheckInsQuery(IncrementalQuery, DaysQuery):
-    """Filters of check-ins; days are those of `checked_in_at`."""
+    """Filters of check-ins. `from_day` and `to_day` refer to `checked_in_at`."""
 
     key_result: Names = Field([], description="Ids of key results.")
     team: Names = Field([], description="Ids or names of teams.")
@@ -91,12 +91,12 @@ class UserActivityQuery(DaysQuery):
 
 
 class HostMetricsQuery(DaysQuery):
-    """Filters of hourly host metrics; days are those of `hour_at`."""
+    """Filters of hourly host metrics. `from_day` and `to_day` refer to `hour_at`."""
 
     host: Names = Field([], description="Names of hosts.")
     metric: Names = Field([], description="Names of metrics, e.g. cpu_busy.")
     hours: Annotated[int, Field(ge=1, le=8_784)] | None = Field(
-        None, description="Only this number of hours up to the newest sample."
+        None, description="Only the last hours (this number), up to the newest sample."
     )
 
 

@@ -9,7 +9,7 @@ from lakehouse.achieved_score import ACHIEVED_SCORE
 
 Number = Annotated[float, Meta(ge=-1e6, le=1e6)]
 Share = Annotated[float, Meta(ge=0.0, le=1.0)]
-LogPaceRatio = Annotated[Number, Meta(description="asinh(10 x pace) of a window, minus that of the required pace")]
+LogPaceRatio = Annotated[Number, Meta(description="asinh(10 x pace of a window) - asinh(10 x required pace)")]
 Days = Annotated[float, Meta(ge=0.0, le=1e5)]
 
 

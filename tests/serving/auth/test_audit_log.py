@@ -100,7 +100,7 @@ def test_a_log_that_was_sealed_anew_with_an_invented_key_is_found(
 ) -> None:
     forger = Chain(b"f" * 32)
     reseal(log_settings, forger, until)
-    assert "neither the present one nor named" in " ".join(verify(warehouse, CHAIN).problems)
+    assert "neither the current one nor named" in " ".join(verify(warehouse, CHAIN).problems)
     assert verify(warehouse, CHAIN, accepted=["another"]).problems
 
 

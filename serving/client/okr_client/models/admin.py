@@ -13,7 +13,7 @@ class AccountRecord(Struct, frozen=True, kw_only=True):
     username: str
     role: str
     organisation_id: str | None
-    """Null if it sees every organisation."""
+    """Null if the account sees every organisation."""
     user_id: str | None
     team_ids: list[str]
     """The teams that the account leads."""
@@ -26,7 +26,7 @@ class AccountRecord(Struct, frozen=True, kw_only=True):
 
 
 class AccountsResponse(Struct, frozen=True, kw_only=True):
-    """A page of accounts by user name."""
+    """A page of accounts, sorted by user name."""
 
     accounts: list[AccountRecord]
     next_cursor: str | None
@@ -108,7 +108,7 @@ class ApiKeyRecord(Struct, frozen=True, kw_only=True):
 
     prefix: str
     username: str
-    """The account whose rights it has, narrowed by the scopes."""
+    """The account whose rights the key has, as far as its scopes allow."""
     name: str
     scopes: list[str]
     created_at: datetime
@@ -215,7 +215,7 @@ class RunRecord(Struct, frozen=True, kw_only=True):
     started_at: datetime | None
     ended_at: datetime | None
     conf: dict[str, Any]
-    """The parameters with which it was started."""
+    """The parameters with which the run was started."""
 
 
 class DagRecord(Struct, frozen=True, kw_only=True):
@@ -225,13 +225,13 @@ class DagRecord(Struct, frozen=True, kw_only=True):
     description: str | None
     schedule: str | None
     is_paused: bool
-    """If so, its runs do not start."""
+    """Whether the DAG is paused. Its runs do not start while it is."""
     has_import_errors: bool
     runs: list[RunRecord]
 
 
 class DagsResponse(Struct, frozen=True, kw_only=True):
-    """All DAGs by id."""
+    """All DAGs, sorted by id."""
 
     dags: list[DagRecord]
 
@@ -242,7 +242,7 @@ class DecisionResponse(Struct, frozen=True, kw_only=True):
     decision: str
     event_ids: list[UUID]
     applies: str
-    """When the marts and the state tables follow."""
+    """When the decision takes effect in the marts and the state tables."""
 
 
 class GuardrailsRecord(Struct, frozen=True, kw_only=True):
@@ -367,7 +367,7 @@ class ModelRollbackResponse(Struct, frozen=True, kw_only=True):
     champion: str
     champion_before: str
     is_changed: bool
-    """False if it already was the champion."""
+    """False if the version already was the champion."""
 
 
 class NewApiKeyResponse(Struct, frozen=True, kw_only=True):
@@ -375,7 +375,7 @@ class NewApiKeyResponse(Struct, frozen=True, kw_only=True):
 
     prefix: str
     username: str
-    """The account whose rights it has, narrowed by the scopes."""
+    """The account whose rights the key has, as far as its scopes allow."""
     name: str
     scopes: list[str]
     created_at: datetime
@@ -396,7 +396,7 @@ class OneTimePasswordResponse(Struct, frozen=True, kw_only=True):
     username: str
     role: str
     organisation_id: str | None
-    """Null if it sees every organisation."""
+    """Null if the account sees every organisation."""
     user_id: str | None
     team_ids: list[str]
     """The teams that the account leads."""
@@ -444,7 +444,7 @@ class PromotionResponse(Struct, frozen=True, kw_only=True):
     champion; rejected: the pacing rule still serves; null: not decided.
     """
     reason: str | None
-    """Why it was decided so, or why the run failed."""
+    """The reason for the decision, or why the run failed."""
 
 
 class PublicationsResponse(Struct, frozen=True, kw_only=True):
@@ -484,7 +484,7 @@ class RatePlanRecord(Struct, frozen=True, kw_only=True):
 
     name: str
     requests_per_second: float
-    """Requests per second that are permitted permanently."""
+    """Requests per second that are permitted in the long run."""
     burst: int
     """Requests that are permitted at once."""
     description: str
@@ -528,7 +528,7 @@ class RejectedMessageRecord(Struct, frozen=True, kw_only=True):
     reason: str
     """A stable code."""
     detail: str
-    """Why the present contract rejects it, in words."""
+    """Why the current contract rejects it, in words."""
     key: str | None
     """The raw key, in base64."""
     value: str | None
@@ -603,7 +603,7 @@ class RotationResponse(Struct, frozen=True, kw_only=True):
     """The Ed25519 public key, as in `x` of its JSON Web Key."""
     signs_from: datetime
     verifies_until: datetime | None
-    """Until when its tokens are accepted; null: until replaced."""
+    """When its tokens stop being accepted; null until the key is replaced."""
     has_started: bool
     """Whether it signs, or has signed. A new key first waits for a minute."""
     is_changed: bool
@@ -622,7 +622,7 @@ class SessionEndedResponse(Struct, frozen=True, kw_only=True):
 
 
 class SessionRecord(Struct, frozen=True, kw_only=True):
-    """A login that is not over: of a browser (a session) or of an app (its refresh tokens)."""
+    """An active login of a browser (a session) or of an app (its refresh tokens)."""
 
     session_id: str
     """It cannot be used to log in."""
@@ -634,7 +634,7 @@ class SessionRecord(Struct, frozen=True, kw_only=True):
 
 
 class SessionsOfAccountResponse(Struct, frozen=True, kw_only=True):
-    """The logins of an account that are not over, newest first."""
+    """The active logins of an account, newest first."""
 
     sessions: list[SessionRecord]
 
@@ -647,7 +647,7 @@ class SigningKeyRecord(Struct, frozen=True, kw_only=True):
     """The Ed25519 public key, as in `x` of its JSON Web Key."""
     signs_from: datetime
     verifies_until: datetime | None
-    """Until when its tokens are accepted; null: until replaced."""
+    """When its tokens stop being accepted; null until the key is replaced."""
     has_started: bool
     """Whether it signs, or has signed. A new key first waits for a minute."""
 
@@ -670,7 +670,7 @@ class SpoolRecord(Struct, frozen=True, kw_only=True):
     oldest_seconds: float
     """Age of the oldest event."""
     fill_ratio: float
-    """Share of the limit; the spool accepts no events at 1."""
+    """Share of the limit that is used; at 1, no more events are accepted."""
 
 
 class SpoolsResponse(Struct, frozen=True, kw_only=True):
@@ -699,7 +699,7 @@ class TaskRecord(Struct, frozen=True, kw_only=True):
     ended_at: datetime | None
     tries: int
     reason: str | None
-    """Why it failed; null if it did not."""
+    """Why the task failed; null if it did not."""
 
 
 class VerificationResponse(Struct, frozen=True, kw_only=True):
@@ -712,7 +712,7 @@ class VerificationResponse(Struct, frozen=True, kw_only=True):
     not_verified: int
     """Events whose seal was not verified, because only the id of its key is known."""
     problems: list[str]
-    """What is wrong, at most 20 items."""
+    """The problems that were found, at most 20."""
 
 
 class WatchedRunResponse(Struct, frozen=True, kw_only=True):
@@ -728,5 +728,5 @@ class WatchedRunResponse(Struct, frozen=True, kw_only=True):
     started_at: datetime | None
     ended_at: datetime | None
     conf: dict[str, Any]
-    """The parameters with which it was started."""
+    """The parameters with which the run was started."""
     tasks: list[TaskRecord]

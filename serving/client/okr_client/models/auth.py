@@ -29,7 +29,7 @@ class Me(Struct, frozen=True, kw_only=True):
 
 
 class SessionItem(Struct, frozen=True, kw_only=True):
-    """A login that is not over: of a browser (a session) or of an app (its refresh token)."""
+    """An active login of a browser (a session) or of an app (its refresh token)."""
 
     session_id: str
     kind: str
@@ -38,7 +38,7 @@ class SessionItem(Struct, frozen=True, kw_only=True):
     client: str | None
     """The browser, as it described itself at the login; null for apps."""
     is_current: bool
-    """Whether this request belongs to it. Always false for apps."""
+    """Whether this request uses this login. Always false for apps."""
 
 
 class SessionsResponse(Struct, frozen=True, kw_only=True):

@@ -223,7 +223,7 @@ class KeyResult(Struct, frozen=True, kw_only=True):
     opened_at: datetime | None
     """Time at which the key result entered the cycle, UTC."""
     ended_at: datetime | None
-    """Time at which it moved to another cycle, UTC; null if it has not."""
+    """Time at which the key result moved to another cycle, UTC; null if it has not."""
     is_current_cycle: bool
     is_archived: bool
     """Archived key results are excluded from all counts."""
@@ -293,7 +293,7 @@ class ListedKeyResult(Struct, frozen=True, kw_only=True):
     opened_at: datetime | None
     """Time at which the key result entered the cycle, UTC."""
     ended_at: datetime | None
-    """Time at which it moved to another cycle, UTC; null if it has not."""
+    """Time at which the key result moved to another cycle, UTC; null if it has not."""
     is_current_cycle: bool
     is_archived: bool
     """Archived key results are excluded from all counts."""
@@ -349,7 +349,7 @@ class Live(Struct, frozen=True, kw_only=True):
     check_ins_per_minute: FigureFloat
     """Mean over the last five minutes."""
     progress_by_cycle: FigureDictStrFloat
-    """Weighted mean score (0-1) of each cycle's key results. Those without a check-in count as 0."""
+    """Weighted mean score (0-1) of each cycle's key results. Key results without a check-in count as 0."""
     consumer_lag: dict[str, FigureInt]
     """Number of unread events in the topics of each consumer group."""
 
@@ -613,9 +613,9 @@ class TeamScorecard(Struct, frozen=True, kw_only=True):
     score_to_date_ratio: float | None
     """Weighted mean of the current scores of all key results."""
     calibration_key_result_count: int | None
-    """Closed key results for which a confidence was stated; null if they are fewer than five."""
+    """Closed key results for which a confidence was stated; null if fewer than five."""
     overconfidence_ratio: float | None
-    """Mean stated confidence minus the share achieved, -1 to 1. Above 0, the team is overconfident."""
+    """Mean stated confidence minus the share of achieved key results, -1 to 1. Above 0: overconfident."""
 
 
 class TeamScorecardsResponse(Struct, frozen=True, kw_only=True):

@@ -76,9 +76,9 @@ class Worker(Struct, frozen=True, kw_only=True):
     process_id: int
     started_at: datetime
     directive_id: int | None
-    """The newest directive that it has carried out; null before the first."""
+    """The newest directive that the worker has applied; null: none yet."""
     problem: str | None
-    """Why it does not serve the version that it should; null if it does."""
+    """Why the worker does not serve the selected version; null if it does."""
     versions: list[LoadedModel]
 
 
@@ -160,13 +160,13 @@ class PredictionItem(Struct, frozen=True, kw_only=True):
     reasons: list[str] | None = None
     """The strongest effects on the probability, strongest first."""
     contributions: dict[str, float] | None = None
-    """Effects of the features on `margin`, and `base`. They add up to it. Null if the model has none."""
+    """Effects of the features, and `base`. Their sum is `margin`. Null if the model has none."""
     margin: float | None = None
     """The log-odds of the probability; null if the model has none."""
     model_name: str | None = None
     """The model or rule that predicted."""
     model_version: str | None = None
-    """Its version."""
+    """The version of this model or rule."""
     experiment: str | None = None
     """The experiment that the prediction belongs to."""
     arm: str | None = None

@@ -16,7 +16,7 @@ from okr_client.methods import (
 
 
 def _list(*, limit: int | None = None) -> Call[models.AccountsResponse]:
-    """List accounts by user name."""
+    """List accounts, sorted by user name."""
     return Call("GET", "/admin/accounts", models.AccountsResponse, query={"limit": limit})
 
 
@@ -78,7 +78,8 @@ def _change(
 def _give_password(username: str) -> Call[models.OneTimePasswordResponse]:
     """Replace the password of an account with a one-time password, which only this response contains.
 
-    Its sessions and tokens end. Its API keys stay valid; disable the account or revoke them if it was stolen.
+    Its sessions and tokens end. Its API keys stay valid. If the password was stolen, disable the account or
+    revoke the keys.
     """
     return Call(
         "POST",
@@ -102,7 +103,7 @@ def _enable(username: str) -> Call[models.AccountRecord]:
 
 
 def _sessions(username: str) -> Call[models.SessionsOfAccountResponse]:
-    """List the logins of an account that are not over, by browsers and by apps; at most 250."""
+    """List the active logins of an account, of browsers and apps; at most 250."""
     return Call(
         "GET",
         "/admin/accounts/{username}/sessions",
@@ -127,7 +128,7 @@ def _log_out(username: str) -> Call[models.AccountRecord]:
 
 
 def _roles() -> Call[models.RolesResponse]:
-    """List the roles with their rights. An API key has those rights of its account that are among its scopes."""
+    """List the roles with their rights. An API key has only the rights of its account that its scopes include."""
     return Call("GET", "/admin/roles", models.RolesResponse)
 
 

@@ -15,7 +15,7 @@ from okr_client.methods import (
 
 
 def _list(*, subject: str | None = None, limit: int | None = None) -> Call[models.AuditLogResponse]:
-    """List the events of the audit log, newest first. The verification checks that none was changed."""
+    """List the events of the audit log, newest first. Its verification detects changed events."""
     return Call("GET", "/admin/audit-log", models.AuditLogResponse, query={"subject": subject, "limit": limit})
 
 
@@ -24,10 +24,9 @@ def _verification(
 ) -> Call[models.VerificationResponse]:
     """Check that no event was changed, removed or inserted. This reads the whole log.
 
-    Only a comparison with an event that is stored elsewhere also shows that the newest events were removed: keep
-    `newest_id` and `newest_hash`, and send them with the next verification. Events that are sealed with a key
-    other than the present one are a problem unless `accept_key` names it; `okr audit verify` can also verify such
-    seals.
+    To detect as well that the newest events were removed, keep `newest_id` and `newest_hash`, and send them with
+    the next verification. An event that is sealed with an earlier key is a problem unless `accept_key` contains
+    the key's id. Such seals are not verified here; `okr audit verify` can verify them.
     """
     return Call(
         "GET",

@@ -24,8 +24,7 @@ def _create(
 ) -> Call[models.NewApiKeyResponse]:
     """Create an API key for an account. Only this response contains its secret.
 
-    With an `Idempotency-Key`, a repeated request creates no second key: it is a conflict that names the first
-    one.
+    With an `Idempotency-Key`, a repeated request creates no second key: it gets a 409 that names the first key.
     """
     return Call(
         "POST",
@@ -38,9 +37,9 @@ def _create(
 
 
 def _rotate(prefix: str, *, overlap_hours: int | None = None) -> Call[models.NewApiKeyResponse]:
-    """Replace a key with a new one that has the same name, scopes and lifetime, which only this response contains.
+    """Replace a key with a new key of the same name, scopes and lifetime. Only this response contains the new key.
 
-    The old key stays valid for `overlap_hours`. It can be rotated once, so a repeated request is a conflict that
+    The old key stays valid for `overlap_hours`. It can be rotated only once: a repeated request gets a 409 that
     names the new key.
     """
     return Call(

@@ -23,14 +23,14 @@ def _current() -> Call[models.CurrentPublicationResponse]:
 def _roll_back(*, leaving: int) -> Call[models.RollbackResponse]:
     """Make the previous publication current again. New publications are then on hold until they are resumed.
 
-    The request names the publication to roll back, so it can be repeated safely: a repeat changes nothing, and
-    neither does a request that comes after another publication.
+    The request names the publication to roll back. Therefore a repeated request changes nothing, and neither does
+    a request that arrives after another publication.
     """
     return Call("POST", "/admin/publications/rollback", models.RollbackResponse, body={"leaving": leaving})
 
 
 def _resume() -> Call[models.ResumeResponse]:
-    """End the hold after a rollback, so that runs publish again. Fix the cause of the rollback first."""
+    """End the hold after a rollback. Runs then publish again, so fix the cause of the rollback first."""
     return Call("POST", "/admin/publications/resume", models.ResumeResponse)
 
 

@@ -26,16 +26,16 @@ def _list(
 
 
 def _release(*, event_ids: Sequence[UUID], note: str | None = None) -> Call[models.DecisionResponse]:
-    """Include events that a rule or an operator withheld. All events of the request are decided on, or none."""
+    """Include events that a rule or an operator withheld: all events of the request, or none."""
     return Call(
         "POST", "/admin/quarantine/release", models.DecisionResponse, body={"event_ids": event_ids, "note": note}
     )
 
 
 def _withhold(*, event_ids: Sequence[UUID], note: str | None = None) -> Call[models.DecisionResponse]:
-    """Exclude events from the state tables and from all marts but the list of reviewed events.
+    """Exclude events from the state tables and from all marts except `fct_reviewed_event`: all events, or none.
 
-    Their rows stay in raw and in the lake. All events of the request are decided on, or none.
+    Their rows stay in raw and in the lake.
     """
     return Call(
         "POST", "/admin/quarantine/withhold", models.DecisionResponse, body={"event_ids": event_ids, "note": note}

@@ -11,7 +11,7 @@ from okr_client.methods import (
 
 
 def _list() -> Call[models.RatePlansResponse]:
-    """List the rate plans by name."""
+    """List the rate plans, sorted by name."""
     return Call("GET", "/admin/rate-plans", models.RatePlansResponse)
 
 

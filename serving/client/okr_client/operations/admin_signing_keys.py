@@ -11,15 +11,15 @@ from okr_client.methods import (
 
 
 def _list() -> Call[models.SigningKeysResponse]:
-    """List the keys that sign access tokens, and those whose tokens are still accepted."""
+    """List the key that signs access tokens, and earlier keys whose tokens are still accepted."""
     return Call("GET", "/admin/signing-keys", models.SigningKeysResponse)
 
 
 def _rotate() -> Call[models.RotationResponse]:
     """Create a key that signs access tokens from a minute later. Nobody is logged out.
 
-    Tokens of the keys before it are accepted for 30 minutes after that. While the new key does not sign yet, a
-    repeat changes nothing.
+    Tokens of earlier keys are then accepted for 30 more minutes. Until the new key signs, a repeat changes
+    nothing.
     """
     return Call("POST", "/admin/signing-keys/rotate", models.RotationResponse)
 

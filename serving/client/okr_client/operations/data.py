@@ -406,7 +406,7 @@ def _system_health(
 ) -> Call[models.SystemHealthResponse]:
     """Return a page of hourly host metrics, the newest pipeline runs and, if Redis is available, live figures.
 
-    `GET /v1/host-metrics` and `GET /v1/pipeline-runs` list all of them, with filters and exports.
+    `GET /v1/host-metrics` and `GET /v1/pipeline-runs` list all metrics and runs, with filters and exports.
     """
     return Call(
         "GET",

@@ -53,7 +53,7 @@ def _load(
     """Make a version active on all workers of all hosts, or follow an alias.
 
     Each worker checks the version's golden rows before it serves, and keeps its old version if it cannot load the
-    new one. The status is 202 instead of 200 if a worker has not loaded it within 30 s; it keeps trying.
+    new one. The status is 202 instead of 200 if a worker has not loaded it within 30 s; that worker keeps trying.
     """
     return Call(
         "POST",
