@@ -25,7 +25,7 @@ def _show_holds(dsn: str) -> None:
 
 @group.command("list")
 def list_() -> None:
-    """Show recent publications, newest first, and why publications are on hold, if they are."""
+    """Show recent publications, newest first, and, if publications are on hold, the reasons."""
     from lakehouse import publication
 
     dsn = load_settings().require("dsn_serving")
@@ -36,7 +36,7 @@ def list_() -> None:
 
 @group.command()
 def current() -> None:
-    """Show the current publication, and why publications are on hold, if they are."""
+    """Show the current publication and, if publications are on hold, the reasons."""
     from lakehouse import publication
 
     dsn = load_settings().require("dsn_serving")
@@ -55,7 +55,7 @@ def rollback() -> None:
 
 @group.command()
 def resume() -> None:
-    """End the hold after a rollback, so that runs publish again. Fix the cause of the rollback first."""
+    """End the hold after a rollback. Runs then publish again, so fix the cause of the rollback first."""
     from lakehouse import publication
 
     rolled_back = publication.resume(load_settings().require("dsn_transform"))

@@ -42,7 +42,7 @@ def remove(name: LoginName) -> None:
 
 @group.command("list")
 def list_() -> None:
-    """List the logins, their sessions, and the settings that their users changed."""
+    """List the logins, their sessions, and the passwords and settings that their users changed."""
     from infra.analysts.logins import logins, organisations
     from lakehouse.warehouse import connect
 
@@ -65,7 +65,7 @@ def _hint(login: "Login") -> str:
 
 @group.command(hidden=True)
 def guard() -> None:
-    """Enforce the limits that a session could otherwise lift; the stack runs this command as a service."""
+    """Enforce limits that a session can change for itself. The stack runs this command as a service."""
     import signal
     import threading
 

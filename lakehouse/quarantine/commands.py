@@ -50,7 +50,7 @@ def release(ids: Ids, note: Note = None) -> None:
 
 @app.command()
 def withhold(ids: Ids, note: Note = None) -> None:
-    """Exclude events from the state tables and from all marts but fct_reviewed_event, which lists them.
+    """Exclude events from the state tables and from all marts except fct_reviewed_event, which lists them.
 
     Their rows stay in raw and in the lake.
     """

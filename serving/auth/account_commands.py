@@ -150,7 +150,9 @@ def list_sessions(username: Username) -> None:
 @app.command("logout")
 def log_out(
     username: Username,
-    session: Annotated[str | None, typer.Option(help="Only this login, as shown by `okr account sessions`.")] = None,
+    session: Annotated[
+        str | None, typer.Option(help="End only this login. `okr account sessions` shows the ids.")
+    ] = None,
 ) -> None:
     """End the logins of an account, or one of them. Its API keys stay valid."""
     with auth_services() as (services, _):

@@ -22,7 +22,7 @@ def add_key(
     name: Annotated[str, typer.Option(help="What the key is for.")],
     scope: Annotated[list[str], typer.Option(help="A right that the key may use, e.g. predict. Can be repeated.")],
     days: Annotated[
-        int | None, typer.Option(min=1, help="Days until the key expires. Without this option, it never does.")
+        int | None, typer.Option(min=1, help="Days until the key expires. Without this option, it never expires.")
     ] = None,
 ) -> None:
     """Create an API key for an account and print it once."""

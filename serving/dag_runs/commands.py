@@ -36,7 +36,8 @@ def start(
     dag: DagId,
     conf: Annotated[str, typer.Option(help="Parameters as a JSON object, e.g. '{\"accept_raw_batch\": true}'.")] = "{}",
     idempotency_key: Annotated[
-        str | None, typer.Option(help="A key for this run. With the same key, the run is started only once.")
+        str | None,
+        typer.Option(help="A key for this run. Repeating the command with this key starts no second run."),
     ] = None,
 ) -> None:
     """Start a run and print its id."""

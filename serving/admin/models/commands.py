@@ -15,7 +15,7 @@ def load(
     reference: Annotated[str, typer.Argument(help="The number of a version, or the alias to follow.")] = "champion",
     model: Annotated[str, typer.Option(help="The name of the model.")] = "okr_key_result_forecast",
 ) -> None:
-    """Make all workers of all hosts serve a version or follow an alias. Exits with status 1 if one does not."""
+    """Make all workers of all hosts serve a version or follow an alias. Exits with status 1 if a worker does not."""
     from lakehouse.settings import load_settings
     from serving.admin.changes import Changes
     from serving.admin.models.service import ModelOperations
