@@ -1,4 +1,4 @@
-"""`okr analyst guard`: enforces limits that a session could otherwise lift, and resets changed logins.
+"""`okr analyst guard`: enforces limits that a session can change for itself, and resets changed logins.
 
 In PostgreSQL, a role can change its own timeouts, work_mem and password. Therefore the guard ends sessions of analysts
 that exceed a limit, and resets logins that were changed.
