@@ -41,7 +41,7 @@ class CompiledTrees:
         """Compile trees.
 
         Raises:
-            NotCompilable: the trees are too large, or only XGBoost itself can score them.
+            NotCompilable: the trees are too large, or only XGBoost itself can predict with them.
         """
         import numpy as np
 

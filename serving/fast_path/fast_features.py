@@ -34,7 +34,7 @@ OTHER_FIELDS = ("prediction_id", "reasons", "contributions", "margin")  # which 
 
 
 class FastVersion:
-    """A version that scores single rows, and how its requests, responses and events look."""
+    """A version that predicts for single rows, and how its requests, responses and events look."""
 
     def __init__(self, version: LoadedVersion, score: ScoreOne) -> None:
         self.version = version
@@ -141,7 +141,7 @@ class ByFeatures:
         return 1
 
     def answer(self, asked: AskedFeatures, ids: RequestIds) -> Served | None:
-        """Score the row, record the prediction and return the response, or None if its output is invalid or too long.
+        """Predict for the row, record the prediction and return the response, or None if its output is invalid or too long.
 
         Raises:
             NotPersisted: the prediction could not be recorded.

@@ -13,7 +13,7 @@ from serving.models.served_model import Scorer, ServedModel
 
 
 def check_golden_rows(model: ServedModel, scorer: Scorer, folder: Path) -> int:
-    """Score the golden rows, compare their outputs with the stored ones, and return their number.
+    """Predict for the golden rows, compare their outputs with the stored ones, and return their number.
 
     Raises:
         PermanentError: an output differs, or breaks the model's output schema.

@@ -48,13 +48,13 @@ class LoadedVersion:
         return self.trained.trained_until is not None and self.trained.trained_until >= cycle_end
 
     def score(self, rows: Sequence[Mapping[str, Any]]) -> list[Scored]:
-        """Score rows in one batch."""
+        """Predict for rows in one batch."""
         metrics.MODEL_ROWS.labels(self.name).inc(len(rows))
         with metrics.MODEL_SECONDS.labels(self.name).time():
             return self.trained.scorer.score(rows)
 
     def score_valid(self, rows: Sequence[Mapping[str, Any]], *, explains: bool) -> list[Scored]:
-        """Score rows that fit the input schema. Unless `explains`, reasons and contributions are omitted."""
+        """Predict for rows that fit the input schema. Unless `explains`, reasons and contributions are omitted."""
         score_one = self.trained.score_one
         if score_one is None:
             scored = self.score(rows)

@@ -53,7 +53,7 @@ class Trained:
     reference: ReferenceDistribution | None = None
     """The distribution of its training data, with which the current key results are compared."""
     score_one: ScoreOne | None = None
-    """Scores a row that fits the input schema faster than `scorer`, with an equal result. Optional."""
+    """Predicts for a row that fits the input schema faster than `scorer`, with an equal result. Optional."""
 
 
 @dataclass(frozen=True)
