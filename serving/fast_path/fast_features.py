@@ -141,7 +141,7 @@ class ByFeatures:
         return 1
 
     def answer(self, asked: AskedFeatures, ids: RequestIds) -> Served | None:
-        """Predict for the row, record the prediction and return the response, or None if its output is invalid or too long.
+        """Predict, record the prediction and return the response, or None if the output is invalid or too long.
 
         Raises:
             NotPersisted: the prediction could not be recorded.

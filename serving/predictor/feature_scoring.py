@@ -45,7 +45,7 @@ class FeatureScorer:
                 try:
                     return self.score_by(assigned, rows, explains=explains), assigned
                 except PermanentError as error:
-                    self._log.error("a version cannot predict for a request", version=assigned.version.key, error=str(error))
+                    self._log.error("a version cannot predict", version=assigned.version.key, error=str(error))
         raise NotServing(f"No version of {model.name} can predict. {state.problem or 'The log says why.'}")
 
     def score_by(self, assigned: Assigned, rows: Sequence[Mapping[str, Any]], *, explains: bool = True) -> list[Scored]:
