@@ -90,7 +90,7 @@ def warm_up() -> None:
 
     tqdm.monitor_interval = 0  # its progress bars use a thread, which would not survive a fork
     rule = Rule("is_null", "a row is null", "expect_column_values_to_be_null", {"column": "a"})
-    # The row fails, so that both the validation of counts and that of whole suites are initialised.
+    # The row fails, so both the validation of counts and the validation of whole suites are initialised.
     validate("warm-up", "none", [Suite("row", "a row", (rule,), frame=pd.DataFrame({"a": [1.0]}))])
 
 

@@ -16,7 +16,7 @@ EXPECT = re.compile(r"^-- expect: ?(.*)\n", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Rule:
-    """One expectation. `type` and `arguments` are those of Great Expectations; `says` is the sentence shown to people.
+    """One expectation. `type` and `arguments` are passed to Great Expectations; `says` is the sentence shown to people.
 
     `acceptable` marks a plausibility rule, which an operator may override.
     `advice` marks a rule that is only reported and never stops a run (drift).

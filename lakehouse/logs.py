@@ -37,7 +37,7 @@ def get_logger(name: str) -> FilteringBoundLogger:
 
 
 class JsonLines(logging.Formatter):
-    """Formats the log records of other libraries, such as uvicorn, as JSON lines like those of this project."""
+    """Formats the log records of other libraries, such as uvicorn, as JSON lines like this project's."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return one line."""

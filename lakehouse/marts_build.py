@@ -61,7 +61,7 @@ def copy_unchanged_marts(dsn_transform: str, publication_id: int, rebuilt: Colle
 
 
 def withheld_events_changed(dsn_transform: str) -> bool:
-    """Return whether the set of withheld events differs from that of the previous build. If so, any mart may change."""
+    """Return whether the set of withheld events has changed since the previous build. If so, any mart can change."""
     with publisher(dsn_transform) as connection:
         return read_metadata(connection).get("withheld_before") != hash_of_withheld_events(connection)
 

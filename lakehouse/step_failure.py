@@ -41,7 +41,7 @@ def record(dsn_transform: str, failure: StepFailure) -> None:
 
 
 def delete_superseded(dsn_transform: str, *, pipeline: str, run_id: str, step: str, started_at: datetime) -> None:
-    """Delete the failures of a step that has succeeded: those of this run, and all from before this attempt.
+    """Delete the failures of a step that has succeeded: all of this run, and all from before this attempt.
 
     Failures of other runs may still exist, because the callback that should have deleted them may have been killed.
 

@@ -76,7 +76,7 @@ def connect(
 
 
 def session(dsn: str, application: str, limits: Limits | None = BATCH, options: str = "") -> dict[str, str]:
-    """Return all libpq parameters of a session: those of the DSN, network timeouts, name, limits and `options`.
+    """Return all libpq parameters of a session: the DSN's, network timeouts, name, limits and `options`.
 
     PG* variables have no effect, because they are removed from the environment.
     """

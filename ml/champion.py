@@ -83,7 +83,7 @@ def champions(settings: Settings) -> Champions:
 def rollback(settings: Settings, to: str) -> bool:
     """Restore an earlier champion. If it is already the champion, change nothing and return False.
 
-    The promotion gate does not promote a version whose files are identical to those of a version that was rolled back.
+    The promotion gate does not promote a version if a version with identical files was rolled back.
 
     Raises:
         NotPossible: there is no champion, `to` is not an earlier champion, or that version has been deleted.

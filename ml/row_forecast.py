@@ -135,5 +135,5 @@ def _checked(model: ForecastModel, trees: CompiledTrees, rows: Sequence[Row]) ->
     matrix = np.vstack([probes, *([boosted_matrix(rows_of_mappings(rows, REQUIRED_FEATURES))] if rows else [])])
     compiled = np.array([trees.margin(trees.outcomes(row)) for row in matrix.tolist()])
     if not np.array_equal(compiled, model.trees.margins(matrix)):
-        raise NotCompilable("The margins of the compiled trees differ from those of XGBoost.")
+        raise NotCompilable("The margins of the compiled trees differ from XGBoost's.")
     return trees

@@ -27,7 +27,7 @@ INTERVAL_LEVEL = 0.9  # intended share of final scores inside their intervals
 
 @dataclass(frozen=True)
 class Bands:
-    """Lower and upper bounds on the residuals, by weeks left. A week without bounds uses those of the nearest week."""
+    """Lower and upper bounds on the residuals, by weeks left. A week without bounds uses the nearest week's bounds."""
 
     by_week: Mapping[int, tuple[float, float]]
 

@@ -1,4 +1,4 @@
-"""The drift suite, which compares features of the newest cycle with those of earlier cycles. Its rules are advice."""
+"""The drift suite, which compares features of the newest cycle with earlier cycles. Its rules are advice."""
 
 from collections.abc import Mapping
 

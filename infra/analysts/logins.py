@@ -78,7 +78,7 @@ def add(superuser_dsn: str, role: str, organisation_id: str | None = None) -> st
     keeps its restriction.
 
     Raises:
-        PermanentError: the name is not allowed, or is that of the local stack's own login or of another kind of role.
+        PermanentError: the name is not allowed, or belongs to the local stack's own login or another kind of role.
     """
     if not NAME_PATTERN.fullmatch(role) or role.startswith("pg_"):
         raise PermanentError(

@@ -31,7 +31,7 @@ def stack_processes(stack: Stack) -> list[psutil.Process]:
 def end_orphans(service: Service) -> None:
     """End the children of a killed service, which may still use its port or run tasks that others have taken over.
 
-    Call this before the service starts, and from a process whose working folder is not that of the service.
+    Call this before the service starts, and from a process with another working folder than the service.
     """
     folder = service.working_folder()
     orphans = [process for process in psutil.process_iter() if _working_folder(process) == folder]

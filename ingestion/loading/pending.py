@@ -1,6 +1,6 @@
 """Find and read the lake's pending rows, which are at or beyond the watermarks of `raw`.
 
-Watermarks are offsets, because a "newest timestamp" would lose late events and those of failed loads (cal-itp #2541).
+Watermarks are offsets, because a "newest timestamp" would lose late events and events of failed loads (cal-itp #2541).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -135,7 +135,7 @@ def find_pending(
 
 
 def _log_id(table: "DeltaTable", topic: str, watermarks: Watermarks) -> str:
-    """Return the id of the lake's Kafka log. It must equal that of `raw`, or offsets would not be comparable."""
+    """Return the id of the lake's Kafka log. It must equal the id in `raw`, or offsets would not be comparable."""
     found = str(table.metadata().description)
     if watermarks.log_id not in (None, found):
         raise PermanentError(

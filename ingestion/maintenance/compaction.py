@@ -2,7 +2,7 @@
 
 Every run compacts the small files of each day into files of 4 MB. When a day has at least 5 files of that size, they
 are compacted into files of 20 MB. (With a single stage, today's growing file would be rewritten in every run.) The rule
-depends on sizes, not on dates, so today's files are compacted like those of earlier days. Each day has at least one
+depends on sizes, not on dates, so today's files are compacted like files of earlier days. Each day has at least one
 file, so two years of a small organisation's history are about 700 files. Reading all of them takes 0.2 s longer than
 reading a single file.
 

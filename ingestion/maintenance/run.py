@@ -199,7 +199,7 @@ def _set_properties(table: "DeltaTable", retention_days: int) -> None:
 
 
 def _vacuum(table: "DeltaTable", retention_days: int) -> int:
-    """Delete expired files: those of versions beyond the retention, and equally old ones left behind by killed workers.
+    """Delete expired files: of versions beyond the retention, and equally old files that killed workers left behind.
 
     Files that landing has written but not yet committed are younger than the retention (delta-rs #3645).
     """

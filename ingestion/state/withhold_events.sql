@@ -161,7 +161,7 @@ dependent AS MATERIALIZED (
     GROUP BY entity_type, entity_id
 ),
 
--- The organisation of a user's action on an entity is the one that the event names, or else that of the user.
+-- The organisation of a user's action on an entity is the one that the event names or, if it names none, the user's.
 user_action AS MATERIALIZED (
     SELECT
         CASE event.entity_type WHEN 'check_in' THEN 'key_result' ELSE event.entity_type END AS entity_type,

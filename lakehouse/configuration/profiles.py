@@ -23,7 +23,7 @@ class Environment(StrEnum):
         return self is not Environment.DEVELOPMENT
 
 
-# Defaults that differ from those of `Settings`. A variable takes precedence.
+# Defaults that differ from the defaults in `Settings`. A variable takes precedence.
 _SHARED: Mapping[str, Any] = MappingProxyType({"log_json": True})
 DEFAULTS: Mapping[Environment, Mapping[str, Any]] = MappingProxyType(
     {

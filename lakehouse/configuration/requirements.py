@@ -102,7 +102,7 @@ def _unencrypted_dsn(settings: Settings, field: str) -> Iterator[str]:
 
 
 def is_this_host(host: str) -> bool:
-    """Return whether a name or address is that of the loopback interface. Names are not looked up."""
+    """Return whether a name or address belongs to the loopback interface. Names are not looked up."""
     if host == "localhost":
         return True
     try:

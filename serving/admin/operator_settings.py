@@ -1,4 +1,4 @@
-"""The settings that operators' actions need beyond those of other requests. A host need not have them."""
+"""The settings that only operators' actions need. A host can do without them."""
 
 from lakehouse.errors import PermanentError
 from lakehouse.settings import Settings

@@ -9,8 +9,8 @@ from serving.auth.roles import Identity
 class Actor:
     """An account, or `os:<user>` for a command of this host, and the client's address.
 
-    `identity` is that of the account, which limits what it may change. Commands have none: whoever may run them on the
-    host may change everything.
+    `identity` is the account's identity, which limits what it may change. Commands have none: whoever may run them on
+    the host may change everything.
     """
 
     name: str

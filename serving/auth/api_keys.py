@@ -87,7 +87,7 @@ class ApiKeys:
         *,
         idempotency_key: str | None = None,
     ) -> NewApiKey:
-        """Create a key for an account. Its rights are those of the account, narrowed by the scopes.
+        """Create a key for an account. It has the rights of the account, narrowed by the scopes.
 
         Raises:
             InvalidAccount: a scope is unknown, the name is empty or too long, or the expiry has passed.

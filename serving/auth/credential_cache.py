@@ -68,7 +68,7 @@ class CredentialCache:
         with self._changing:
             if generation != self.generation:
                 return
-            self._entries.pop(credential, None)  # so that the order is that of the verifications
+            self._entries.pop(credential, None)  # the order is the order of the verifications
             while len(self._entries) >= self._most_entries:
                 del self._entries[next(iter(self._entries))]
             self._entries[credential] = entry

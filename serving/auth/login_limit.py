@@ -34,7 +34,7 @@ class LoginLimit:
         self._known_clients = known_clients
 
     def check(self, username: str, account: Account | None, client: Client) -> None:
-        """Check that another login may be attempted. `account` is that of the user name, if there is one.
+        """Check that another login may be attempted. `account` is the account with the user name, if there is one.
 
         Raises:
             TooManyAttempts: there were too many failures.

@@ -48,7 +48,7 @@ def end_session(session_id: SessionId, caller: LoggedIn, client: ClientDep, serv
 
 @router.delete("/sessions", status_code=204)
 def end_all_sessions(caller: LoggedIn, client: ClientDep, services: ServicesDep) -> Response:
-    """End every login of the caller's account, including that of this request."""
+    """End every login of the caller's account, including the login of this request."""
     services.auth.account_changes.log_out_everywhere(caller.username, Actor(caller.username, client.address))
     services.auth.sessions.end_all(caller.username)
     return Response(status_code=204)

@@ -14,7 +14,7 @@ does not exist for it: every route answers as for an unknown id. Rows that belon
 without a team, for example) are visible only to accounts without an organisation.
 
 The rules reach the database as parameters of the queries (`parameters`), and every query over objects applies them. The
-organisation of an object is that of its team (ADR 18).
+organisation of an object is its team's organisation (ADR 18).
 """
 
 from typing import Any

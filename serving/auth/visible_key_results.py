@@ -21,7 +21,7 @@ class VisibleKeyResults:
         self._reading = threading.Lock()
 
     def hidden(self, identity: Identity, key_result_ids: Sequence[str]) -> frozenset[str]:
-        """Return those of the key results that the identity may not see. They are unknown to it.
+        """Return the key results among these that the identity may not see. They are unknown to it.
 
         Raises:
             NotPublished: nothing has been published yet.

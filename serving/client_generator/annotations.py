@@ -27,7 +27,7 @@ def response_type(schema: Schema) -> str:
 
 
 def argument_type(schema: Schema, *, is_query: bool = False) -> str:
-    """Return the type of an argument, which is more general than that of a value in a response.
+    """Return the type of an argument, which is more general than the type of a value in a response.
 
     A parameter of the query that may be repeated also takes a single value.
     """

@@ -16,7 +16,7 @@ Schema = dict[str, Any]
 
 @dataclass(frozen=True)
 class Operation:
-    """An operation of the API. `group` and `name` are those of its method in the client."""
+    """An operation of the API. `group` and `name` are the group and name of its method in the client."""
 
     group: str
     name: str

@@ -1,4 +1,4 @@
-"""Choose the versions that predict for a request: that of its arm, and those of shadow arms."""
+"""Choose the versions that predict for a request: its arm's version, and the versions of shadow arms."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

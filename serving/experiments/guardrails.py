@@ -1,6 +1,6 @@
 """Stop an arm on all workers if it breaks one of the experiment's guardrails.
 
-Every second, each worker adds its calls to those of the other workers and checks the sums. The guardrails therefore
+Every second, each worker adds its calls to the sums of all workers and checks the sums. The guardrails therefore
 apply to the whole service, regardless of how calls are distributed over the workers.
 """
 

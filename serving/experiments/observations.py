@@ -1,4 +1,4 @@
-"""Count the calls of each arm's model in this worker, until a thread adds them to those of all workers."""
+"""Count the calls of each arm's model in this worker, until a thread adds them to the sums of all workers."""
 
 import threading
 from collections import defaultdict

@@ -1,4 +1,4 @@
-"""Load the versions that this worker needs: the active one of each model, and those of running experiments."""
+"""Load the versions that this worker needs: each model's active version, and the versions of running experiments."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""Report the versions that this worker has loaded (serving.worker_model), and read those of all live workers."""
+"""Report the versions that this worker has loaded (serving.worker_model), and what all live workers have."""
 
 from psycopg.types.json import Jsonb
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class FileFormat:
-    """A CSV file's name, its required columns (in any order), and those of them that are numbers."""
+    """A CSV file's name, its required columns (in any order), and which of them are numbers."""
 
     name: str
     columns: tuple[str, ...]

@@ -60,7 +60,7 @@ class KeyResult:
 
 
 def draw_okrs(organisation: Organisation, cycle: Cycle) -> tuple[list[Objective], list[KeyResult]]:
-    """Draw all objectives and key results of a cycle, starting with those of the leadership."""
+    """Draw all objectives and key results of a cycle, starting with the leadership's."""
     objectives: list[Objective] = []
     key_results: list[KeyResult] = []
     effect = organisation.rng("cycle", cycle.name).gauss(0.0, CYCLE_SD)

@@ -1,4 +1,4 @@
--- Creates one of the first accounts, or sets its password to that of the settings. Sessions and tokens then end.
+-- Creates one of the first accounts, or sets its password from the settings. Sessions and tokens then end.
 WITH seeded AS (
     INSERT INTO auth.account AS known (username, role, plan, password_hash, seed_hash)
     VALUES (%(username)s, %(role)s, %(plan)s, %(password_hash)s, %(password_hash)s)

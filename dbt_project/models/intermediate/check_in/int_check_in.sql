@@ -7,8 +7,8 @@ with latest as (
     select * from {{ ref('int_check_in_version') }} where is_current
 ),
 
--- The team, cycle and definition of the key result at the time of the check-in. For a late closing check-in, they are
--- those of the last state in the cycle that the key result has left.
+-- The team, cycle and definition of the key result at the time of the check-in. For a late closing check-in, they
+-- come from the last state in the cycle that the key result has left.
 placed as (
     select
         latest.*,

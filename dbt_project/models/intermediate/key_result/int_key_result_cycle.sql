@@ -16,8 +16,8 @@ first_defined as (
     where version_number = 1
 ),
 
--- The final value is that of the latest closing check-in (a key result can be closed more than once), or else that of
--- the latest check-in.
+-- The final value comes from the latest closing check-in (a key result can be closed more than once) or, if there is
+-- none, from the latest check-in.
 latest_check_in as (
     select distinct on (key_result_id, cycle_id)
         key_result_id, cycle_id, value, checked_in_at, recorded_at, is_closing
