@@ -51,8 +51,8 @@ def parsed_schema() -> "pa.Schema":
     """Return the columns of parsed messages. Grain: one message.
 
     The columns of the raw message come first. The columns of the event as msgspec decoded it follow, with times as
-    text. `data` is a slice of the message. It starts DATA_PREFIX_LENGTH bytes before the first inner brace and ends before
-    the last byte. If msgspec did not accept the message, the event's columns are null and `data` is meaningless.
+    text. `data` is a slice of the message. It starts DATA_PREFIX_LENGTH bytes before the first inner brace and ends
+    before the last byte. If msgspec did not accept the message, the event's columns are null and `data` is meaningless.
     If it did, `batch_validation.accept_by_column` still has to check the remaining rules.
     """
     import pyarrow as pa

@@ -50,7 +50,7 @@ def _sessions() -> Call[models.SessionsResponse]:
 
 
 def _end_all_sessions() -> Call[None]:
-    """End every login of the caller's account, including that of this request."""
+    """End every login of the caller's account, including the login of this request."""
     return Call("DELETE", "/auth/sessions", None)
 
 
