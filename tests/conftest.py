@@ -94,17 +94,10 @@ def _settings_while_running(service: Service) -> Iterator[Settings]:
         yield load_settings(Path(service.stack.state))
 
 
-class _UnsyncedPostgres(Postgres):
-    """Does not wait for the disk when a test's database is created or dropped: only a power cut would lose data."""
-
-    def command(self) -> list[str]:
-        return [*super().command(), "-c", "fsync=off", "-c", "full_page_writes=off"]
-
-
 @pytest.fixture(scope="session")
 def postgres(test_stack: Stack) -> Iterator[Settings]:
     """PostgreSQL with all roles, migrated to the newest revision, as the settings to reach it."""
-    server = _UnsyncedPostgres(test_stack)
+    server = Postgres(test_stack)
     with _settings_while_running(server) as settings:
         server.after_start()
         migrate(settings.require("dsn_owner"))
