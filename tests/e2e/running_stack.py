@@ -7,8 +7,10 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
+import psycopg
 
 from infra.local.processes import stack_processes
 from infra.local.stack import Stack
@@ -66,3 +68,9 @@ def run_okr(state: Path, *arguments: str, limit_s: float = 600) -> "subprocess.C
 def wait_until(what: str, holds: Callable[[], bool], limit_s: float = 90) -> None:
     """Wait for a condition that takes a second or more to check."""
     until(holds, what, seconds=limit_s, pause=1)
+
+
+def analyst(running: Running, query: str) -> list[Any]:
+    """Run a query as the stack's analyst and return all rows."""
+    with psycopg.connect(running.settings.require("dsn_analyst")) as connection:
+        return connection.execute(query.encode()).fetchall()

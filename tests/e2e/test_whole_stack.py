@@ -18,13 +18,11 @@ from infra.demo.etl_watch import Watch
 from infra.local.processes import stack_processes
 from infra.local.supervisor import Supervisor
 from ingestion.contract_validation import encode
-from ingestion.ledger import verify
 from ingestion.producer import EventProducer
 from lakehouse import publication
 from lakehouse.contracts.check_in import CheckInRecorded
-from lakehouse.errors import RetryableError
 from lakehouse.ids import uuid7
-from tests.e2e.running_stack import run_okr, wait_until
+from tests.e2e.running_stack import analyst, run_okr, wait_until
 from tests.infra.service_secrets import ALLOWED, secrets_in
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
@@ -32,11 +30,6 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1200)]
 ETL = "okr_etl_dag"
 ANNOUNCED_WITHIN_S = 5.0  # after landing; longer than the interval between announcements
 MARTS = "SELECT count(*), sum(check_in_count) FROM marts.mart_okr_scorecard"
-
-
-def analyst(running, query):
-    with psycopg.connect(running.settings.require("dsn_analyst")) as connection:
-        return connection.execute(query).fetchall()
 
 
 def current(running):
@@ -224,57 +217,6 @@ def test_events_landed_while_the_dag_is_paused_are_published_after_the_pause_wit
         airflow.pause(ETL, is_paused=False)
     query = f"SELECT 1 FROM marts.fct_check_in WHERE check_in_id = '{check_in.check_in_id}'"
     wait_until("it is published", lambda: analyst(running, query), limit_s=120)
-
-
-@pytest.mark.parametrize(
-    ("service", "words"),
-    [
-        ("kafka", ("kafka.Kafka",)),
-        ("the landing worker", ("lakehouse.cli", "consume", "land")),
-        ("postgres", ("postgres", "-D")),
-    ],
-)
-def test_a_killed_service_restarts_and_no_event_is_lost(running, service, words):
-    running.kill(*words)
-    ids = [str(uuid7()) for _ in range(50)]
-    key_result = analyst_when_back(running, "SELECT key_result_id FROM marts.mart_okr_scorecard LIMIT 1")[0][0]
-    with EventProducer(running.settings.kafka_bootstrap, client_id="after-a-kill") as producer:
-        for check_in in ids:
-            data = CheckInRecorded(check_in_id=check_in, key_result_id=key_result, value=1.0)
-            producer.send(encode(data, at=datetime.now(UTC), source="test/kill"))
-
-    def all_landed():  # as `okr lake verify` says, whose start takes longer than a check
-        try:
-            ledger = verify(running.settings)
-        except RetryableError:
-            return False
-        topic = next(each for each in ledger.topics if each.topic == "okr_user_events")
-        return ledger.passed and topic.produced is not None and topic.landed == topic.produced
-
-    wait_until(f"everything lands after {service} was killed", all_landed, limit_s=150)
-    assert json.loads(running.okr("lake", "verify", "--json"))["passed"]
-
-
-def analyst_when_back(running, query):
-    found = []
-
-    def answers():
-        try:
-            found[:] = analyst(running, query)
-        except psycopg.OperationalError:
-            return False
-        return True
-
-    wait_until("PostgreSQL answers", answers, limit_s=60)
-    return found
-
-
-def test_a_scheduler_killed_during_a_run_restarts_and_completes_it(running, airflow):
-    # A separate run that accepts implausible rows, because earlier tests sent some.
-    run = airflow.start("okr_etl_dag", {"accept_raw_batch": True})
-    wait_until("the run has started", lambda: "running" in airflow.tasks(run))
-    running.kill("airflow", "scheduler")
-    assert airflow.wait(run, 240, lambda _detail: None).state == "success"
 
 
 def test_down_ends_all_processes_and_keeps_the_state(running):
