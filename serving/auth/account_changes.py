@@ -16,7 +16,7 @@ from serving.auth.audit_log import AuditLog, Event
 from serving.auth.passwords import Passwords, check_password
 from serving.auth.revocations import Revocation, Revocations
 from serving.auth.roles import Role
-from serving.errors import Conflict, InvalidAccount
+from serving.errors import Conflict, InvalidAccount, NotSignedIn
 from serving.publication_reader import Connection, Reader, Warehouse
 
 PACKAGE = "serving.auth"
@@ -24,7 +24,7 @@ ONE_TIME_S = 72 * 3600  # for which a one-time password can be replaced
 _USERNAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,127}")
 UNCHANGED: dict[str, Any] = {
     "password_hash": None, "one_time_s": None, "role": None, "sets_assignment": False, "organisation_id": None,
-    "user_id": None, "team_ids": None, "plan": None, "disables": None,
+    "user_id": None, "team_ids": None, "plan": None, "disables": None, "verified_version": None,
 }  # fmt: skip
 Columns = dict[str, Any]
 
@@ -76,16 +76,30 @@ class AccountChanges:
             self._record(connection, "account.created", username, actor, facts)
         return account_of(rows[0])
 
-    def change_password(self, username: str, password: str, actor: Actor, *, is_one_time: bool = False) -> Account:
+    def change_password(
+        self,
+        username: str,
+        password: str,
+        actor: Actor,
+        *,
+        is_one_time: bool = False,
+        verified_version: int | None = None,
+    ) -> Account:
         """Set a password. Every session and token of the account ends. Its API keys stay valid.
+
+        `verified_version` is the account's credential version when its current password was verified, if it was.
 
         Raises:
             InvalidAccount: the password is too weak.
+            NotSignedIn: the account was changed since it had `verified_version`.
             NotFound: there is no such account, or the actor may not see it.
             NotAllowed: the account has rights that the actor lacks.
         """
         check_password(username, password)
-        columns = {"password_hash": self._passwords.hash(password), "one_time_s": ONE_TIME_S if is_one_time else None}
+        columns = {
+            "password_hash": self._passwords.hash(password), "one_time_s": ONE_TIME_S if is_one_time else None,
+            "verified_version": verified_version,
+        }  # fmt: skip
         return self._set(username, "account.password_changed", actor, columns, {"is_one_time": is_one_time})
 
     def change(self, username: str, fields: Mapping[str, Any], actor: Actor) -> Account:
@@ -171,6 +185,8 @@ class AccountChanges:
                     return before
                 columns = columns | {"sets_assignment": True}
             rows = reader.rows(PACKAGE, "update_account", UNCHANGED | columns | {"username": username})
+            if not rows:  # the row is locked, so only its version can be another one
+                raise NotSignedIn("Your account was changed in the meantime, so the password was not. Log in again.")
             account = account_of(rows[0])
             if not others and _administers(before) and not _administers(account):
                 raise InvalidAccount(

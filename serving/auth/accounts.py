@@ -87,9 +87,11 @@ class Accounts:
             values = {
                 "username": username, "role": role.value, "plan": "service" if role is Role.SERVICE else "standard",
                 "password_hash": self._passwords.hash(password),
+                "checked_version": known[0]["credential_version"] if known else None,
             }  # fmt: skip
             with self._warehouse.connection() as connection:
-                Reader(connection).rows(PACKAGE, "seed_account", values)
+                if not Reader(connection).rows(PACKAGE, "seed_account", values):
+                    continue  # somebody changed the account in the meantime, or another worker created it
                 self._audit.record_in(connection, Event("account.seeded", "os:okr serve", username))
             get_logger(__name__).info("account seeded", username=username)
 

@@ -65,13 +65,20 @@ class Login:
 
         Raises:
             InvalidAccount: the new password is too weak, or is the same as the current one.
-            NotSignedIn, TooManyAttempts, RetryableError: as in `verify`.
+            NotSignedIn: as in `verify`, or the account was changed after its password was verified, for example by an
+                administrator who gave it another password.
+            TooManyAttempts, RetryableError: as in `verify`.
         """
         check_password(username, new_password, "new_password")
         account = self._verified(username, password, client)
         if new_password == password:
             raise InvalidAccount("The new password is the same as the current one.", "new_password")
-        return self._changes.change_password(account.username, new_password, Actor(account.username, client.address))
+        actor, version = Actor(account.username, client.address), account.credential_version
+        try:
+            return self._changes.change_password(account.username, new_password, actor, verified_version=version)
+        except NotSignedIn:
+            self._record_failure("account changed in the meantime", account.username, client)
+            raise
 
     def _verified(self, username: str, password: str, client: Client) -> Account:
         stored = self._accounts.find(username)

@@ -105,6 +105,8 @@ class References:
     ) -> dict[Entity, UUID]:
         """Check every event of a request. Return the versions of the defined entities that were checked.
 
+        Each event is judged by the definitions as of this event: an entity that the request defines several times must
+        belong to the caller's teams in every version, because events in between count where it belongs then.
         With a connection, they are read in its transaction, which may hold the locks of the entities.
 
         Raises:
@@ -121,9 +123,13 @@ class References:
         known.fetch([item.entity for item in items if item.is_definition])
         earlier = {item.entity: known.owner(item.entity) for item in items if item.entity in known.definitions}
         versions = {item.entity: known.versions[item.entity] for item in items if item.entity in known.versions}
-        known.definitions |= {item.entity: item.data for item in items if item.has_version}
+        for item in reversed(items):  # an event may refer to an entity that only a later one defines
+            if item.has_version and item.entity not in earlier:
+                known.definitions[item.entity] = item.data
         known.fetch([parent for item in items for _, parent in _references(item)])
         for item in items:
+            if item.has_version:
+                known.definitions[item.entity] = item.data
             if not allow_unknown:
                 self._check_known(item, known, identity)
             if item.entity in earlier:

@@ -1,5 +1,6 @@
 -- Changes an account and ends its sessions and tokens. A parameter that is null leaves its column as it is;
--- sets_assignment decides this for organisation, user, teams and plan. Returns the changed account.
+-- sets_assignment decides this for organisation, user, teams and plan. Returns the changed account, or no row if
+-- verified_version is not null and the account was changed since it had this version.
 WITH changed AS (
     UPDATE auth.account SET
         password_hash = coalesce(%(password_hash)s::text, password_hash),
@@ -19,6 +20,7 @@ WITH changed AS (
         END,
         credential_version = credential_version + 1
     WHERE username = %(username)s
+        AND credential_version = coalesce(%(verified_version)s::integer, credential_version)
     RETURNING *
 ),
 revoked AS (

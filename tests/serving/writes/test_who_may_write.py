@@ -9,7 +9,7 @@ from lakehouse.errors import ContractViolation, OkrError
 from serving.auth.roles import RIGHTS, Identity, Role
 from serving.errors import NotAllowed, NotFound, NotPersisted, UnknownName, VersionMismatch
 from serving.writes.items import Item
-from serving.writes.operations import BY_EVENT_TYPE, COMMENT, KEY_RESULT, OBJECTIVE, TEAM, USER
+from serving.writes.operations import BY_EVENT_TYPE, CHECK_IN, COMMENT, KEY_RESULT, OBJECTIVE, TEAM, USER
 from serving.writes.service import Accepted, WriteRequest
 from tests.serving.live_server import Api
 from tests.serving.writes.definitions import accepted, new_organisation, word, write
@@ -99,6 +99,54 @@ def test_nothing_of_another_team_or_organisation_is_written(api: Api, ours: str,
         assert not getattr(raised.value, "similar", None) or all(theirs not in each for each in raised.value.similar), (
             name
         )
+
+
+def visits(ours: str, other_team: str) -> list[tuple[str, list[tuple[str, dict[str, Any], str | None]]]]:
+    """Return requests of a lead whose first and last versions belong to its team, but not those in between."""
+    their_objective, objective, kr = f"obj-{other_team}", word("obj"), word("kr")
+    own_kr = {**key_result(ours), "key_result_id": kr}
+    their_kr = {**own_kr, "objective_id": their_objective}
+    own = {"objective_id": objective, "team_id": f"team-{ours}", "cycle_id": f"cycle-{ours}", "title": "t"}
+    their = {**own, "team_id": other_team}
+    check_in = {"check_in_id": word("ci"), "key_result_id": kr, "value": 0.0, "is_final": True}
+    return [
+        ("a key result that starts in the other team",
+         [(KEY_RESULT, their_kr, None), (CHECK_IN, check_in, None), (KEY_RESULT, own_kr, "*")]),
+        ("a key result that passes through the other team",
+         [(KEY_RESULT, own_kr, None), (KEY_RESULT, their_kr, "*"), (CHECK_IN, check_in, None),
+          (KEY_RESULT, own_kr, "*")]),
+        ("an objective that starts in the other team", [(OBJECTIVE, their, None), (OBJECTIVE, own, "*")]),
+        ("an objective that passes through it with its key results",
+         [(OBJECTIVE, own, None), (KEY_RESULT, {**own_kr, "objective_id": objective}, None), (OBJECTIVE, their, "*"),
+          (CHECK_IN, check_in, None), (OBJECTIVE, own, "*")]),
+    ]  # fmt: skip
+
+
+def test_no_version_of_a_request_may_belong_to_a_team_that_the_caller_does_not_lead(api: Api, ours: str) -> None:
+    service, lead, other_team = account(ours, Role.SERVICE), account(ours, Role.LEAD, f"team-{ours}"), word("team")
+    submit(api, service, TEAM, {"team_id": other_team, "organisation_id": f"org-{ours}", "name": "Other"})
+    other_objective = {"objective_id": f"obj-{other_team}", "team_id": other_team, "cycle_id": f"cycle-{ours}"}
+    submit(api, service, OBJECTIVE, {**other_objective, "title": "t"})
+    for name, events in visits(ours, other_team):
+        items = [
+            Item(BY_EVENT_TYPE[kind], data.get(BY_EVENT_TYPE[kind].id_field) or word(), data, f"#/events/{n}", if_match)
+            for n, (kind, data, if_match) in enumerate(events)
+        ]
+        with pytest.raises(NotAllowed, match="its teams"):
+            api.services.writes.submit(WriteRequest(name, {}, None), items, lead)
+
+
+def test_an_event_may_refer_to_what_a_later_event_of_the_request_defines(api: Api, ours: str) -> None:
+    events = [event for event in new_organisation(word("org")) if event["type"] in {KEY_RESULT, OBJECTIVE}]
+    for event in events:
+        event["data"] |= {"team_id": f"team-{ours}", "cycle_id": f"cycle-{ours}"} if event["type"] == OBJECTIVE else {}
+        event["data"].pop("owner_user_id", None)
+    items = [
+        Item(written := BY_EVENT_TYPE[each["type"]], each["data"][written.id_field], each["data"], "#")
+        for each in reversed(events)
+    ]
+    lead = account(ours, Role.LEAD, f"team-{ours}")
+    assert api.services.writes.submit(WriteRequest("test", {}, None), items, lead).events
 
 
 def test_a_comment_of_the_organisation_can_be_replied_to(api: Api, ours: str) -> None:
