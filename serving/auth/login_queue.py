@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.auth.client_address import UNKNOWN, network_of
 from serving.auth.passwords import MAX_CONCURRENT
@@ -23,15 +23,15 @@ class FairSlots:
     """
 
     def __init__(self, slots: int = MAX_CONCURRENT, most_waiting: int = MOST_WAITING, wait_s: float = WAIT_S) -> None:
-        self._free = slots
+        self.free = slots
         self._most_waiting = most_waiting
         self._wait_s = wait_s
         self._waiting: dict[str, deque[asyncio.Future[bool]]] = {}  # in the order of their turns
 
     async def enter(self, network: str) -> bool:
         """Take a slot and return true. Return false if no slot became free in time, or others had to go first."""
-        if self._free:
-            self._free -= 1
+        if self.free:
+            self.free -= 1
             return True
         if sum(map(len, self._waiting.values())) >= self._most_waiting and not self._make_room(network):
             return False
@@ -60,7 +60,7 @@ class FairSlots:
             if not turn.done():
                 turn.set_result(True)
                 return
-        self._free += 1
+        self.free += 1
 
     def _make_room(self, network: str) -> bool:
         largest = max(self._waiting.values(), key=len)
@@ -91,14 +91,30 @@ class LoginQueue:
         if scope["type"] != "http" or scope["method"] != "POST" or scope["path"] not in PATHS:
             await self._app(scope, receive, send)
         elif await self._slots.enter(network_of(scope["client"][0]) if scope["client"] else UNKNOWN):
-            try:
-                await self._app(scope, receive, send)
-            finally:
-                self._slots.leave()
+            await self._verify(scope, receive, send)
         else:
             detail = "Too many concurrent logins; try again in a few seconds."
             problem = Problem(503, detail, "unavailable", {"Retry-After": str(RETRY_AFTER_S)})
             await problem.response()(scope, receive, send)
+
+    async def _verify(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Keep the slot until the response starts: a client that reads slowly must not hold it."""
+        has_slot = True
+
+        def give_back() -> None:
+            nonlocal has_slot
+            if has_slot:
+                has_slot = False
+                self._slots.leave()
+
+        async def answer(message: Message) -> None:
+            give_back()
+            await send(message)
+
+        try:
+            await self._app(scope, receive, answer)
+        finally:
+            give_back()
 
 
 def _has_slot(turn: asyncio.Future[bool]) -> bool:

@@ -2,7 +2,8 @@
 
 Requests beyond the bound wait briefly for a free slot. If too many wait, or one waits too long, it is refused (503).
 A request that takes too long is answered (503) although its thread still works. It keeps its slot until the thread has
-finished, so abandoned work cannot accumulate.
+finished, so abandoned work cannot accumulate. Other requests give their slots back when their responses start: the work
+is done, and a client that reads slowly must not hold a slot. (Exports have slots of their own.)
 """
 
 import asyncio
@@ -20,7 +21,6 @@ MOST_WAITING = 200
 WAIT_S = 2.0
 TIME_LIMIT_S = 30.0  # longer than the longest statement (publication_reader.LIMITS)
 RETRY_AFTER_S = 2
-EVENT_STREAM = b"text/event-stream"
 EXEMPT = frozenset({"/livez", "/readyz", "/health", "/metrics"})
 
 
@@ -63,10 +63,7 @@ class Slots:
 
 
 class _Running:
-    """A request in progress. Once it is answered because of the time limit, what the application sends is dropped.
-
-    A stream of events lasts as long as its reader wants, so it gives its slot back when it starts.
-    """
+    """A request in progress. Once it is answered because of the time limit, what the application sends is dropped."""
 
     __slots__ = ("_send", "_slots", "has_slot", "has_started", "is_too_late", "receive", "scope")
 
@@ -83,8 +80,7 @@ class _Running:
             return
         if not self.has_started:
             self.has_started = True
-            if any(value.startswith(EVENT_STREAM) for name, value in message["headers"] if name == b"content-type"):
-                self.give_back()
+            self.give_back()
         await self._send(message)
 
     def give_back(self) -> None:

@@ -34,6 +34,7 @@ def run(settings: Settings, workers: int) -> None:
         port=int(settings.require("api_port")),
         workers=workers,
         http=FastProtocol,
+        ws="none",  # there are no web sockets, and they would bypass the guard
         loop="uvloop",
         access_log=False,  # request_guard logs the route of each request instead of its path
         server_header=False,

@@ -62,6 +62,7 @@ def serving(settings: Settings, limits: ConnectionLimits = ConnectionLimits()) -
             host="127.0.0.1",
             port=port,
             http=limited(limits),
+            ws="none",
             access_log=False,
             server_header=False,
             proxy_headers=False,

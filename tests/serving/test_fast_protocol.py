@@ -90,6 +90,16 @@ def test_a_body_in_several_parts_is_answered(connection: socket.socket, token: b
         assert [status for status, _ in answers(connection, 1)] == [200]
 
 
+@pytest.mark.parametrize("pause_s", [0.0, 0.01])
+def test_an_upgrade_is_ignored(connection: socket.socket, token: bytes, pause_s: float) -> None:
+    head, end, body = request(token, extra=b"Connection: Upgrade\r\nUpgrade: h2c\r\n").partition(b"\r\n\r\n")
+    for _ in range(3):
+        connection.sendall(head + end if pause_s else head + end + body)
+        time.sleep(pause_s)
+        connection.sendall(body if pause_s else b"")
+        assert [status for status, _ in answers(connection, 1)] == [200]
+
+
 def test_many_requests_on_one_connection_do_not_count_as_headers(connection: socket.socket, token: bytes) -> None:
     pipelined = request(token, b'{"features": ' + b" " * 20_000 + FEATURES[13:])
     for _ in range(3):
@@ -217,8 +227,8 @@ def always() -> Iterator[tuple[FastApplication, int]]:
     """A server that closes connections which are idle for a second."""
     app, port = FastApplication(refuse, Always()), choose(set())
     config = uvicorn.Config(
-        app, port=port, http=limited(ConnectionLimits()), access_log=False, lifespan="off", timeout_keep_alive=1,
-        proxy_headers=False, log_config=LOGGING_CONFIG,
+        app, port=port, http=limited(ConnectionLimits()), ws="none", access_log=False, lifespan="off",
+        timeout_keep_alive=1, proxy_headers=False, log_config=LOGGING_CONFIG,
     )  # fmt: skip
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)

@@ -3,8 +3,9 @@
 import asyncio
 
 import pytest
+from starlette.types import Message, Receive, Scope, Send
 
-from serving.auth.login_queue import FairSlots
+from serving.auth.login_queue import FairSlots, LoginQueue
 
 HOME, CROWD = "192.0.2.1", "198.51.100.1"
 
@@ -92,3 +93,23 @@ def test_a_slot_given_at_the_moment_of_a_cancellation_is_not_lost() -> None:
         return await slots.enter(CROWD)
 
     assert asyncio.run(run())
+
+
+def test_a_login_gives_its_slot_back_when_its_response_starts() -> None:
+    async def run() -> tuple[list[int], int]:
+        slots, free = FairSlots(slots=1), []
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            free.append(slots.free)
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            free.append(slots.free)
+            await send({"type": "http.response.body", "body": b""})
+
+        async def send(message: Message) -> None:
+            await asyncio.sleep(0)
+
+        scope = {"type": "http", "method": "POST", "path": "/auth/token", "client": (HOME, 1)}
+        await LoginQueue(app, slots)(scope, None, send)  # type: ignore[arg-type]
+        return free, slots.free
+
+    assert asyncio.run(run()) == ([0, 1], 1)

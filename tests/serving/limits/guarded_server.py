@@ -90,7 +90,7 @@ def guarded_server() -> Iterator[Server]:
         bodies=BodyBudget(150_000, strangers_bytes=100_000, address_bytes=50_000),
     )  # fmt: skip
     config = uvicorn.Config(
-        guard, host="127.0.0.1", port=running.port, http=limited(LIMITS), access_log=False, lifespan="off",
+        guard, host="127.0.0.1", port=running.port, http=limited(LIMITS), ws="none", access_log=False, lifespan="off",
         log_config=LOGGING_CONFIG,
     )  # fmt: skip
     uvicorn_server = uvicorn.Server(config)

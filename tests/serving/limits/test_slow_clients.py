@@ -2,6 +2,7 @@
 
 import json
 import socket
+import struct
 import threading
 import time
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from serving.limits.slow_clients import LimitedProtocol
 from tests.serving.limits.guarded_server import LATE_S, LIMITS, TRICKLE_S, Server, read_all, trickle
 
 
@@ -97,6 +99,40 @@ def test_large_headers_are_refused_also_if_they_are_complete_at_once(server: Ser
         client.sendall(head + b"\r\nHost: localhost\r\n\r\n")
         assert read_all(client).startswith(b"HTTP/1.1 431 ")
     assert server.get() == 200
+
+
+def test_many_headers_are_refused_and_not_kept_even_if_they_have_no_end(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[int] = []
+    refuse = LimitedProtocol._refuse_headers
+
+    def count(protocol: LimitedProtocol) -> None:
+        kept.append(len(protocol.headers))
+        refuse(protocol)
+
+    monkeypatch.setattr(LimitedProtocol, "_refuse_headers", count)
+    for number, end in ((LIMITS.headers, b""), (500, b""), (500, b"\r\n")):
+        with server.connection() as client:
+            client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"a:\r\n" * number + b"b:" + end)
+            assert read_all(client).startswith(b"HTTP/1.1 431 ")
+    assert kept == [LIMITS.headers + 1] * 3
+    with server.connection() as client:
+        head = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n" + b"a:\r\n" * (LIMITS.headers - 2)
+        client.sendall(head + b"\r\n")
+        assert read_all(client).startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_client_that_resets_its_connection_ends_its_pipelined_requests_quietly(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.stream_ended.clear()
+    with server.connection(receive_buffer=4_096) as client:
+        client.sendall(b"GET /stream HTTP/1.1\r\nHost: localhost\r\n\r\n" * 3)
+        client.recv(100)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    assert server.stream_ended.wait(5 * LATE_S)
+    assert not [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
 
 
 def test_a_client_that_does_not_read_is_cut_off(server: Server) -> None:
