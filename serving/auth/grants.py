@@ -1,5 +1,6 @@
 """What a login by an app gets: an access token and the refresh token for the next one."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from serving.auth.access_tokens import AccessToken, AccessTokens
@@ -31,12 +32,12 @@ class Grants:
         refresh = self._refresh_tokens.first(account)
         return Grant(self._access_tokens.issue(account, refresh.family), refresh)
 
-    def refreshed(self, refresh_token: str, address: str) -> Grant:
-        """Return the next grant for a refresh token, which can then not be used again.
+    def refreshed(self, refresh_token: str, address: str, pay: Callable[[Account], None]) -> Grant:
+        """Return the next grant for a refresh token, which can then not be used again, unless `pay` raises.
 
         Raises:
             NotSignedIn: the token is unknown, expired, revoked or used.
             RetryableError: PostgreSQL is unavailable; the token was not used.
         """
-        account, refresh = self._refresh_tokens.exchange(refresh_token, address)
+        account, refresh = self._refresh_tokens.exchange(refresh_token, address, pay)
         return Grant(self._access_tokens.issue(account, refresh.family), refresh)

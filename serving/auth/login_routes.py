@@ -6,11 +6,13 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse
 from starlette.responses import Response
 
+from serving.auth.accounts import Account
 from serving.auth.authorization import ClientDep, logged_in, session_cookie
 from serving.auth.grants import Grant
 from serving.auth.request_bodies import described, form_or_json
 from serving.auth.schemas import Credentials, KeySet, PasswordBody, RefreshBody, TokenResponse
 from serving.http.strict_requests import StrictRoute
+from serving.limits.rate_limit_enforcement import charge
 from serving.services import ServicesDep
 
 router = APIRouter(prefix="/auth", tags=["auth"], route_class=StrictRoute)
@@ -31,14 +33,19 @@ def token(
 
 @router.post("/refresh", openapi_extra=described(RefreshBody), responses={401: WRONG})
 def refresh(
-    body: Annotated[RefreshBody, Depends(form_or_json(RefreshBody))], client: ClientDep, services: ServicesDep
-) -> TokenResponse:
+    request: Request, body: Annotated[RefreshBody, Depends(form_or_json(RefreshBody))], client: ClientDep,
+    services: ServicesDep,
+) -> TokenResponse:  # fmt: skip
     """Exchange a refresh token for the next access token and refresh token.
 
     Each refresh token can be used once. If it is used again, all tokens of its login are revoked, because one of the
     two users has stolen it.
     """
-    return _response(services.auth.grants.refreshed(body.refresh_token, client.address))
+
+    def pay(account: Account) -> None:
+        charge(request.scope, account.identity("refresh"))
+
+    return _response(services.auth.grants.refreshed(body.refresh_token, client.address, pay))
 
 
 @router.post("/password", status_code=204, openapi_extra=described(PasswordBody), responses={401: WRONG})

@@ -6,6 +6,7 @@ The thief and the owner of a stolen token both try to use it, so the second use 
 import hashlib
 import secrets
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -21,6 +22,7 @@ PREFIX = "okr_rt_"
 SECRET_BYTES = 32
 LIFE_S = 7 * 24 * 3600
 FAMILY_LIFE_S = 30 * 24 * 3600
+MOST_USED = 1_000  # used tokens of a login that are kept; an app that needs one every 15 minutes uses 672 in 7 days
 INVALID = "The refresh token is invalid or has expired; log in again with POST /auth/token."
 
 
@@ -61,8 +63,8 @@ class RefreshTokens:
         with self._warehouse.connection() as connection:
             return _issue(connection, values | {"logged_in_at": None})
 
-    def exchange(self, text: str, address: str) -> tuple[Account, RefreshToken]:
-        """Return the account of a token and the next token of its family.
+    def exchange(self, text: str, address: str, pay: Callable[[Account], None]) -> tuple[Account, RefreshToken]:
+        """Return the account of a token and the next token of its family. If `pay` raises, the token was not used.
 
         Raises:
             NotSignedIn: the token is unknown, expired or revoked, or it was used before, which revokes its family.
@@ -77,7 +79,7 @@ class RefreshTokens:
             reader.rows(PACKAGE, "refresh_family_lock", known[0])
             used = reader.rows(PACKAGE, "use_refresh_token", token)
             if used:
-                return self._next(connection, used[0])
+                return self._next(connection, used[0], pay)
             known = reader.rows(PACKAGE, "refresh_token", token)
             is_reused = bool(known) and known[0]["used_at"] is not None and known[0]["revoked_at"] is None
             if is_reused:
@@ -87,11 +89,14 @@ class RefreshTokens:
         raise NotSignedIn(INVALID)
 
     @staticmethod
-    def _next(connection: Connection, used: Row) -> tuple[Account, RefreshToken]:
+    def _next(connection: Connection, used: Row, pay: Callable[[Account], None]) -> tuple[Account, RefreshToken]:
         stored = find_in(connection, used["username"])
         account = stored.account if stored else None
         if account is None or account.disabled_at or account.credential_version != used["credential_version"]:
             raise NotSignedIn(INVALID)
+        pay(account)
+        old = {"family_id": used["family_id"], "most": MOST_USED}
+        Reader(connection).rows(PACKAGE, "delete_used_refresh_tokens", old)
         return account, _issue(connection, _next_of(used))
 
     def revoke(self, family: str, username: str, address: str | None, actor: str | None = None) -> bool:

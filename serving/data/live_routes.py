@@ -28,7 +28,10 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {"content": {"text/event-stream": {"schema": EVENT, "example": EXAMPLE}}},
     401: {"description": "There is no valid login.", "content": PROBLEM},
     403: {"description": "The account's role lacks the right.", "content": PROBLEM},
-    503: {"description": "Too many clients follow the figures.", "content": PROBLEM},
+    503: {
+        "description": "Too many clients follow the figures.",
+        "content": PROBLEM,
+    },
 }
 _login = RequireTokenOrSession(Right.READ_SYSTEM)
 
@@ -60,7 +63,8 @@ async def follow(services: ServicesDep, login: Annotated[FollowingLogin, Depends
     The event `figures` contains the object `live` of `GET /v1/system-health`. The event `unavailable` means that Redis
     does not respond, and `end` that the login has expired or was revoked. Comments are sent as heartbeats.
     """
-    services.live_stream.check_capacity()
+    account = login.identity.username
+    services.live_stream.check_capacity(account)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # nginx must not buffer the stream
-    events = services.live_stream.events(login.is_valid)
+    events = services.live_stream.events(account, login.is_valid)
     return StreamingResponse(events, headers=headers, media_type="text/event-stream")

@@ -5,6 +5,7 @@ served by a coroutine that waits for the next figures and occupies no thread. A 
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -16,6 +17,7 @@ from lakehouse.logs import get_logger
 from serving.data.live_figures import LiveFigures
 
 MAX_CLIENTS = 200  # per process
+MAX_PER_ACCOUNT = 10  # of them, so that one account cannot keep the others away
 READ_S = 1.0
 HEARTBEAT_S = 15.0
 LOGIN_CHECK_S = 5.0
@@ -27,7 +29,7 @@ class LiveStream:
 
     def __init__(self, live: LiveFigures) -> None:
         self._live = live
-        self._clients = 0
+        self._accounts: Counter[str] = Counter()
         self._newest: bytes | None = None
         self._number = 0
         self._changed: asyncio.Condition | None = None
@@ -39,30 +41,34 @@ class LiveStream:
     @property
     def clients(self) -> int:
         """Return the number of connected clients."""
-        return self._clients
+        return self._accounts.total()
 
     def stop(self) -> None:
         """End all streams within a second, because a server that shuts down waits for them."""
         self._is_stopping = True
 
-    def check_capacity(self) -> None:
-        """Check that another client can be served.
+    def check_capacity(self, account: str) -> None:
+        """Check that another client, with a login of an account, can be served.
 
         Raises:
-            RetryableError: there are too many clients, or the service is stopping.
+            RetryableError: there are too many clients, in total or of the account, or the service is stopping.
         """
-        if self._is_stopping or self._clients >= MAX_CLIENTS:
+        if self._is_stopping or self.clients >= MAX_CLIENTS:
             raise RetryableError(f"At most {MAX_CLIENTS} clients can follow the figures; try again later.")
+        if self._accounts[account] >= MAX_PER_ACCOUNT:
+            raise RetryableError(f"At most {MAX_PER_ACCOUNT} clients of an account can follow the figures.")
 
-    async def events(self, is_signed_in: Callable[[], bool]) -> AsyncIterator[bytes]:
+    async def events(self, account: str, is_signed_in: Callable[[], bool]) -> AsyncIterator[bytes]:
         """Yield events until the client disconnects or its login ends. `is_signed_in` may block."""
-        self._clients += 1
+        self._accounts[account] += 1
         try:
             yield f"retry: {RECONNECT_MS}\n\n".encode()
             async for event in self._figures(is_signed_in):
                 yield event
         finally:
-            self._clients -= 1
+            self._accounts[account] -= 1
+            if not self._accounts[account]:
+                del self._accounts[account]
 
     async def _figures(self, is_signed_in: Callable[[], bool]) -> AsyncIterator[bytes]:
         clock = asyncio.get_running_loop().time
@@ -96,7 +102,7 @@ class LiveStream:
     async def _read(self) -> None:
         """Read the figures once a second until no client is left."""
         assert self._changed is not None  # noqa: S101 -- created before this task
-        while self._clients and not self._is_stopping:
+        while self._accounts and not self._is_stopping:
             try:
                 event = _event(await to_thread.run_sync(self._live.read, limiter=self._limiter()))
             except Exception as error:  # the clients keep their connections

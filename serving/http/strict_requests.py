@@ -16,6 +16,7 @@ from fastapi.params import Depends
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
@@ -27,6 +28,10 @@ from serving.suggestions import similar_names
 ONCE = ("idempotency-key",)
 ANONYMOUS_BODY_BYTES = 16_384  # a larger body is parsed only after a login: that takes up to 75 ns per byte
 SMALL_BODY_BYTES = 65_536  # a larger body is parsed in a thread
+# Each array and object is tracked by the garbage collector, which stops all threads while it looks at them. 500 events
+# have about 3,000.
+MAX_CONTAINERS = 10_000
+FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 MAX_NAMES = 1_000  # in one JSON object: each unknown one is an error, and describing 100,000 takes half a second
 MAX_REPORTED = 20  # unknown parameters in one answer: a suggestion for each takes time
 
@@ -76,6 +81,8 @@ class StrictRoute(APIRoute):
             checked = StrictRequest(request.scope, request.receive)
             if request.method not in SAFE_METHODS and len(await checked.body()) > ANONYMOUS_BODY_BYTES:
                 await to_thread.run_sync(check_login, checked)
+                if checked.headers.get("content-type", "").lower().startswith(FORMS):  # it is parsed on the event loop
+                    raise HTTPException(413, f"A form may have at most {ANONYMOUS_BODY_BYTES} bytes.")
             return await handle(checked)
 
         return strict
@@ -88,7 +95,8 @@ class StrictRequest(Request):
         """Return the body's JSON. A large one is parsed in a thread, because that takes up to 0.1 s.
 
         Raises:
-            JSONDecodeError: the body is not JSON, or an object has a duplicate name or too many names.
+            JSONDecodeError: the body is not JSON, an object has a duplicate name or too many names, or there are too
+                many arrays and objects.
         """
         if not hasattr(self, "_json"):
             body = await self.body()
@@ -111,6 +119,9 @@ def _in_thread(endpoint: Callable[..., Any]) -> Callable[..., Coroutine[Any, Any
 
 
 def _parsed(body: bytes) -> Any:
+    if body.count(b"[") + body.count(b"{") > MAX_CONTAINERS:
+        detail = f"The body may contain at most {MAX_CONTAINERS} of the characters [ and {{"
+        raise json.JSONDecodeError(detail, "", 0)
     return json.loads(body, object_pairs_hook=_reject_duplicates)
 
 

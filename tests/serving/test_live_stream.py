@@ -69,6 +69,7 @@ def test_more_clients_than_threads_are_served_and_leaving_clients_are_noticed(
     api: Api, app_headers: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(live_stream, "MAX_CLIENTS", 60)  # anyio has 40 threads
+    monkeypatch.setattr(live_stream, "MAX_PER_ACCOUNT", 60)
     stream = api.services.live_stream
     until(lambda: stream.clients == 0, "the clients of other tests have left", 20)
     with ExitStack() as stack:
@@ -97,7 +98,7 @@ def test_the_stream_ends_with_the_login_and_sends_heartbeats_until_then(
 
     async def follow() -> list[bytes]:
         stream = LiveStream(LiveFigures(nowhere))
-        return [event async for event in stream.events(lambda: next(checks))]
+        return [event async for event in stream.events("app", lambda: next(checks))]
 
     events = asyncio.run(asyncio.wait_for(follow(), 20))
     assert events[0] == b"retry: 3000\n\n"
@@ -110,11 +111,31 @@ def test_the_stream_ends_with_the_login_and_sends_heartbeats_until_then(
 def test_streams_end_when_the_server_stops(api: Api) -> None:
     async def follow() -> int:
         stream = LiveStream(api.services.live)
-        events = stream.events(lambda: True)
+        events = stream.events("app", lambda: True)
         await anext(events)
         stream.stop()
         with pytest.raises(RetryableError):
-            stream.check_capacity()
+            stream.check_capacity("app")
         return len([event async for event in events])
 
     assert asyncio.run(asyncio.wait_for(follow(), 20)) <= 2
+
+
+def test_one_account_leaves_room_for_the_clients_of_others(api: Api) -> None:
+    async def follow() -> list[int]:
+        stream = LiveStream(api.services.live)
+        followed = [stream.events("app", lambda: True) for _ in range(live_stream.MAX_PER_ACCOUNT)]
+        for events in followed:
+            stream.check_capacity("app")
+            await anext(events)
+        stream.check_capacity("admin")
+        with pytest.raises(RetryableError, match="of an account"):
+            stream.check_capacity("app")
+        clients = [stream.clients]
+        for events in followed:
+            await events.aclose()  # type: ignore[attr-defined]
+            stream.check_capacity("app")
+            clients.append(stream.clients)
+        return clients
+
+    assert asyncio.run(asyncio.wait_for(follow(), 20)) == list(range(live_stream.MAX_PER_ACCOUNT, -1, -1))

@@ -10,6 +10,7 @@ import httpx
 import msgspec
 import pytest
 from pydantic import SecretStr
+from starlette.requests import Request
 
 from lakehouse.errors import RetryableError
 from ml.golden_rows import ROWS
@@ -274,3 +275,24 @@ def test_an_object_with_very_many_names_is_refused_before_each_becomes_an_error(
     answer = api.client.post("/v1/check-ins", json=body, headers=app_headers)
     assert problem(answer, 400)["type"] == "urn:okr:problem:invalid-json"
     assert "at most 1000" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("unit", [b"[],", b"{},", b"[[]],", b'{"a":[]},'])
+def test_a_body_of_very_many_arrays_or_objects_is_refused_before_it_is_parsed(
+    api: Api, app_headers: dict[str, str], unit: bytes
+) -> None:
+    for size in (50_000, 1_000_000):
+        body = b'{"features": [' + unit * (size // len(unit)) + b"0]}"
+        headers = {"Content-Type": "application/json", **app_headers}
+        answer = httpx.post(f"{api.client.base_url}/predict", content=body, headers=headers, timeout=60)
+        assert (answer.status_code, b"at most 10000" in answer.content) == (400, True), answer.text
+
+
+@pytest.mark.parametrize("path", ["/login", "/password", "/auth/token", "/auth/refresh"])
+@pytest.mark.parametrize("form", ["application/x-www-form-urlencoded", "Multipart/Form-Data; boundary=x"])
+def test_a_large_form_is_refused_before_it_is_parsed_on_the_event_loop(
+    api: Api, app_headers: dict[str, str], path: str, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Request, "form", lambda *_, **__: pytest.fail("it was parsed"))
+    headers = {"Content-Type": form, **app_headers}
+    assert problem(api.client.post(path, content=b"&" * 16_385, headers=headers), 413)["title"]

@@ -6,12 +6,14 @@ from types import SimpleNamespace
 
 import httpx
 import pytest
+import redis
 
 from serving.auth import credential_cache
 from serving.auth.access_tokens import LIFE_S
 from serving.auth.auth_services import Auth
 from serving.auth.roles import Role
 from serving.limits.rate_plan import RatePlan
+from tests.polling import until
 from tests.serving.auth.conftest import OPERATOR, PASSWORD, log_in, new_account
 from tests.serving.live_server import Api
 
@@ -54,6 +56,28 @@ def test_an_account_that_has_spent_its_plan_is_refused_whatever_credential_it_us
     assert (answer.status_code, answer.json()["violated-policies"]) == (429, ["standard"])
     assert plan_of(answer) == "standard"
     assert int(answer.headers["retry-after"]) >= 1
+
+
+def test_the_account_pays_for_the_exchange_of_a_refresh_token_or_keeps_the_token(
+    api: Api, auth: Auth, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = new_account(auth, "refresher")
+    token = auth.grants.first(account).refresh.text
+    answer = api.client.post("/auth/refresh", json={"refresh_token": token})
+    assert (answer.status_code, plan_of(answer)) == (200, "standard")
+    token = answer.json()["refresh_token"]
+    plans = api.services.rate_limits.plans
+    with monkeypatch.context() as patch:
+        patch.setattr(plans, "refresh", lambda: None)
+        patch.setattr(plans, "_by_name", {**plans._by_name, "standard": RatePlan("standard", 0.01, 1)})
+        answers = [ask(api, auth.grants.first(account).access.text) for _ in range(2)]
+        assert answers[-1].status_code == 429
+        answer = api.client.post("/auth/refresh", json={"refresh_token": token})
+        assert (answer.status_code, answer.json()["violated-policies"]) == (429, ["standard"])
+    redis.Redis.from_url(api.settings.require("redis_url")).delete("okr:rate:user:refresher")
+    until(
+        lambda: api.client.post("/auth/refresh", json={"refresh_token": token}).status_code == 200, "the token is valid"
+    )
 
 
 @pytest.mark.parametrize("end", [end_by_logout, end_by_disabling])
