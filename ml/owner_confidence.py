@@ -1,8 +1,8 @@
-"""Add the effect of the owner's confidence to the log-odds from the paces.
+"""Add the effect of the owner's confidence to the log-odds that the models of pace (trees and regression) predict.
 
 Owners have information that the values do not show, but many owners are too optimistic, so the weight of their
-confidence is fitted. It is fitted only to rows with their actual targets, because confidence in one target says little
-about confidence in other targets.
+confidence is fitted. It is fitted only to the original rows, not to the copies with other required paces
+(`threshold_augmentation`), because confidence in one target says little about confidence in other targets.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,11 @@ MIN_CYCLES = 2  # a weight fitted to a single cycle would be biased by that cycl
 
 @dataclass(frozen=True)
 class OwnerWeight:
-    """For rows with a confidence: log-odds = paces * margin + confidence * (log-odds of the confidence) + intercept."""
+    """The weights of the predicted log-odds (`paces`) and of the owner's confidence (`confidence`).
+
+    For a row with a confidence, the result is `paces` * predicted log-odds + `confidence` * log-odds of the owner's
+    confidence + `intercept`. `centre` is the mean log-odds of the confidences to which the weights were fitted.
+    """
 
     paces: float
     confidence: float
@@ -30,7 +34,11 @@ class OwnerWeight:
     centre: float
 
     def effects(self, rows: Rows) -> "tuple[NDArray[float64], NDArray[float64]]":
-        """Return the effect of each confidence relative to the mean confidence, and the effect that they share."""
+        """Return the effect of each confidence relative to the mean confidence, and the rest of the effect of each row.
+
+        The rest (of the mean confidence and the intercept) is the same for all rows with a confidence. For rows without
+        a confidence, both effects are 0.
+        """
         import numpy as np
 
         log_odds = confidence_log_odds(rows)
@@ -40,7 +48,7 @@ class OwnerWeight:
         return added, shared
 
     def scale(self, rows: Rows) -> "NDArray[float64]":
-        """Return the factor for each row's log-odds from the paces. It is 1 for rows without a confidence."""
+        """Return the factor for each row's predicted log-odds. It is 1 for rows without a confidence."""
         import numpy as np
 
         return np.where(np.isnan(confidence_log_odds(rows)), 1.0, self.paces)
@@ -58,7 +66,7 @@ def confidence_log_odds(rows: Rows) -> "NDArray[float64]":
 
 
 def fit_owner_weight(rows: Rows, margins: "NDArray[float64]") -> OwnerWeight:
-    """Fit the weight to labelled check-ins. `margins` are their log-odds from the paces.
+    """Fit the weights to labelled check-ins. `margins` are the log-odds that the models of pace predict for them.
 
     Return `NO_WEIGHT` if a fitted weight is not positive, if fewer than 200 rows have a confidence, or if those rows
     are all from one cycle or all have the same outcome.

@@ -26,7 +26,7 @@ app.add_typer(forecast_cache_app, name="forecast-cache")
 @app.command()
 def serve(
     workers: Annotated[
-        int | None, typer.Option(min=1, max=256, help="Number of processes; by default, OKR_API_WORKERS or 1.")
+        int | None, typer.Option(min=1, max=256, help="Number of processes; default: OKR_API_WORKERS.")
     ] = None,
 ) -> None:
     """Serve the API and the scorecard page on 127.0.0.1, port $OKR_API_PORT.

@@ -1,7 +1,7 @@
 """The warehouse as a caller may see it: every organisation, or one of them, restricted by row-level security (ADR 30).
 
-The conditions of the queries (serving/auth/visibility.py) decide what a caller sees. This is the second barrier: the
-login okr_organisation reads no row of another organisation, even if a query lacks its condition.
+The conditions of the queries (serving/auth/visibility.py) decide what a caller sees. Row-level security is the second
+barrier: the login okr_organisation reads no row of another organisation, even if a query lacks its condition.
 """
 
 from collections.abc import Mapping
@@ -14,10 +14,11 @@ from serving.publication_reader import Warehouse
 
 @dataclass(frozen=True)
 class Warehouses:
-    """Open them before use, and close them at the end.
+    """The warehouse through each of the API's two logins. Call `open` before use, and `close` at the end.
 
-    `installation` sees every organisation: for work that no caller asked for, for authentication, and for writes, which
-    must know whether an id belongs to another organisation.
+    `installation` sees every organisation. It serves accounts without an organisation, background work, authentication,
+    and writes (which must know whether an id belongs to another organisation). `restricted` sees only the organisation
+    that the transaction names.
     """
 
     installation: Warehouse
@@ -33,7 +34,7 @@ class Warehouses:
         return cls(Warehouse(settings.require("dsn_serving")), Warehouse(settings.require("dsn_organisation"), least=0))
 
     def of(self, organisation_id: str | None) -> Warehouse:
-        """Return the warehouse as seen by accounts of an organisation; None: of the installation."""
+        """Return the warehouse as seen by accounts of this organisation or, for None, of the installation."""
         return self.installation if organisation_id is None else self.restricted.restricted_to(organisation_id)
 
     def seen_by(self, visible: Mapping[str, Any]) -> Warehouse:

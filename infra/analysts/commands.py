@@ -42,7 +42,7 @@ def remove(name: LoginName) -> None:
 
 @group.command("list")
 def list_() -> None:
-    """List the logins, their sessions, and the passwords and settings that their users changed."""
+    """List the logins with the number of their sessions, and say whose user changed its password or settings."""
     from infra.analysts.logins import logins, organisations
     from lakehouse.warehouse import connect
 

@@ -38,7 +38,7 @@ def service(name: str, stack: Stack) -> Service:
 
 
 def select(only: str | None) -> tuple[str, ...]:
-    """Return the names of the selected services (comma-separated) and of the services they need; for None, all names.
+    """Return the names of the services in `only` (comma-separated) and of those that they need; for None, all names.
 
     Raises:
         PermanentError: a name is unknown.
@@ -49,7 +49,7 @@ def select(only: str | None) -> tuple[str, ...]:
     for word in filter(None, (part.strip() for part in only.split(","))):
         if word not in NAMES and word not in GROUPS:
             raise PermanentError(f"There is no service {word!r}. Known services: {', '.join((*NAMES, *GROUPS))}.")
-        # The API server reports the health of all Airflow services, so these are selected together.
+        # Airflow's API server reports the health of all Airflow services, so these are selected together.
         group = word.partition("-")[0]
         for name in GROUPS.get(group, (word,)):
             wanted |= _with_dependencies(name)

@@ -1,4 +1,4 @@
-"""Find gaps and repeats in the offsets of one partition. This module accesses neither Kafka nor the lake."""
+"""Find gaps and repeated offsets in one partition. This module accesses neither Kafka nor the lake."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field

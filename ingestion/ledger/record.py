@@ -71,11 +71,11 @@ def as_metrics(ledger: Ledger) -> Iterator[str]:
     yield f"okr_ledger_passed {int(ledger.passed)}"
     yield from _head("okr_ledger_verified_timestamp_seconds", "When the ledger was created.")
     yield f"okr_ledger_verified_timestamp_seconds {ledger.verified_at.timestamp():.3f}"
-    yield from _head("okr_ledger_broker_known", "1 if the broker answered for the topic.")
+    yield from _head("okr_ledger_broker_known", "1 if the broker answered the queries about the topic.")
     for topic in ledger.topics:
         yield f'okr_ledger_broker_known{{topic="{topic.topic}"}} {int(topic.is_broker_known)}'
     for name, text in (
-        ("problems", "Gaps, repeats and sums that do not add up."),
+        ("problems", "Gaps, offsets that are in the lake twice, and sums that do not add up."),
         ("distinct_events", "Distinct event ids in raw."),
         ("duplicates", "Events in raw that their source sent more than once."),
     ):

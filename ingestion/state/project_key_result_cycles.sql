@@ -26,9 +26,9 @@ cycle AS (
         ON defined.subject = closing.id AND closing.revived_at IS NULL
 ),
 
--- One row per span, which is a row of placement, with the end of its stay (the uninterrupted time in one cycle), and
--- whether the key result was in that stay when the cycle ended or was closed. Window functions are used because the
--- planner would estimate a single row for a join with a grouped subquery.
+-- One row per placement (called a span below). A stay is the uninterrupted time of a key result in one cycle. Each row
+-- has the end of its stay, and whether the key result was in that stay when the cycle ended or was closed. Window
+-- functions are used because the planner would estimate a single row for a join with a grouped subquery.
 span AS (
     SELECT
         placement.*,
@@ -97,9 +97,10 @@ followed AS (
 ),
 
 -- is_closed: whether one of the stay's own check-ins closes it. If its only closing check-in comes soon, that check-in
--- closes the previous stay if it is still open, and otherwise this stay. In both cases, is_closed is the same for both
--- stays. Such a stay therefore has the same run_number as the previous one, and the first stay of a run determines
--- is_closed for the whole run.
+-- closes the previous stay if that stay is still open, and otherwise this stay. In the first case, is_closed is false
+-- for both stays (neither was closed by its own check-ins); in the second case, it is true for both. Such a stay
+-- therefore has the same run_number as the previous one, and the first stay of a run determines is_closed for the whole
+-- run.
 stay_result AS (
     SELECT
         *,
@@ -215,8 +216,8 @@ closed AS (
 -- * otherwise, if it has left the cycle, when the cycle ended or when it left, whichever was earlier;
 -- * otherwise, if the cycle is closed, when it was closed;
 -- * otherwise, now.
--- A closing check-in may be made after the key result has left the cycle. It closes the key result as it was in its
--- last span in the cycle in which it was not archived.
+-- A closing check-in may be made after the key result has left the cycle. It closes the key result as it was in the
+-- last span of that cycle during which it was not archived.
 state_in_cycle AS (
     SELECT DISTINCT ON (closed.key_result_id, closed.cycle_id)
         closed.*,

@@ -20,9 +20,9 @@ Required = Annotated[
 
 @group.command()
 def check(require: Required = None) -> None:
-    """Check all settings and print each error on a line of its own. The exit status is 1 if there is one.
+    """Check all settings and print each error on a separate line. Exits with status 1 if there are errors.
 
-    On a server, a unit runs this before its service starts.
+    On a server, each systemd unit runs this command before its service starts.
     """
     from lakehouse.configuration.report import misspelt, report
 

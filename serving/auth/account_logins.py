@@ -1,4 +1,4 @@
-"""The logins of an account that are not over, by browsers (sessions) and by apps (families of refresh tokens)."""
+"""The active logins of an account: sessions of browsers, and families of refresh tokens of apps."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,7 +14,7 @@ from serving.auth.sessions import Sessions
 
 @dataclass(frozen=True)
 class AccountLogin:
-    """A login that is not over. `session_id` cannot be used to log in. Only browsers describe themselves (`client`)."""
+    """An active login. `session_id` cannot be used to log in. `client` is the browser's User-Agent; None for apps."""
 
     session_id: str
     kind: Literal["browser", "app"]
@@ -49,7 +49,9 @@ class AccountLogins:
         return sorted([*browsers, *apps], key=lambda login: login.started_at, reverse=True)
 
     def end(self, username: str, session_id: str, actor: Actor) -> bool:
-        """End a login immediately. Return whether there was one.
+        """End a login. Return whether there was one.
+
+        A session ends immediately. Every worker rejects the tokens of an app within 2 seconds.
 
         Raises:
             NotFound: there is no such account, or the actor may not see it.

@@ -143,7 +143,7 @@ class ApiKeys:
         return new
 
     def revoke(self, prefix: str, actor: Actor) -> ApiKey:
-        """Revoke a key immediately.
+        """Revoke a key. Every worker rejects it within 2 seconds.
 
         Raises:
             NotFound: there is no such key, or the actor may not see it.

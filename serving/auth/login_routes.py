@@ -63,7 +63,7 @@ def change_password(
 
 @router.post("/logout", status_code=204, dependencies=[Depends(logged_in)])
 def logout(request: Request, client: ClientDep, services: ServicesDep) -> Response:
-    """End the login that the access token or the session belongs to, immediately."""
+    """End the login to which the credential belongs: a session immediately, tokens of an app within 2 seconds."""
     cookie = session_cookie(request, services)
     services.auth.logout.end(request.headers.get("authorization"), cookie, client.address)
     response = Response(status_code=204)

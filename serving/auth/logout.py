@@ -19,9 +19,10 @@ class Logout:
         self._audit = audit
 
     def end(self, authorization: str | None, session: str | None, address: str) -> None:
-        """End the login of an access token (with its refresh tokens) or a session, immediately on every worker.
+        """End a session, or the login of an access token (with its refresh tokens).
 
-        An API key has no login; it is revoked instead.
+        A session ends immediately. Every worker rejects the tokens within 2 seconds. An API key has no login; to end
+        its use, it is revoked.
 
         Raises:
             NotSignedIn: the access token is invalid.

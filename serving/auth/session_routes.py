@@ -29,7 +29,7 @@ def me(caller: Caller) -> Me:
 
 @router.get("/sessions")
 def sessions(caller: LoggedIn, services: ServicesDep) -> SessionsResponse:
-    """List the logins of the caller's account that are not over, by browsers and by apps."""
+    """List the active logins of the caller's account, by browsers and by apps."""
     items = [
         SessionItem(**vars(each), is_current=caller.credential == f"session:{each.session_id}")
         for each in services.auth.account_logins.listed(caller.username)
@@ -39,7 +39,7 @@ def sessions(caller: LoggedIn, services: ServicesDep) -> SessionsResponse:
 
 @router.delete("/sessions/{session_id}", status_code=204)
 def end_session(session_id: SessionId, caller: LoggedIn, client: ClientDep, services: ServicesDep) -> Response:
-    """End one of the logins of the caller's account, immediately."""
+    """End one of the logins of the caller's account: a session immediately, tokens of an app within 2 seconds."""
     actor = Actor(caller.username, client.address)
     if not services.auth.account_logins.end(caller.username, session_id, actor):
         raise NotFound("Your account has no such session; GET /auth/sessions lists them.")

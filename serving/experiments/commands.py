@@ -46,7 +46,9 @@ def create(  # noqa: PLR0913, PLR0917 -- the fields of an experiment
     max_latency_ms: Annotated[
         float,
         typer.Option(
-            min=0, help="Stop an arm if over 5 % of its calls for individual requests take longer (ms). 0: no limit."
+            min=0,
+            help="Stop an arm if over 5 % of its calls take longer (ms). Batches of all forecasts count as calls, but "
+            "are not timed. 0: no limit.",
         ),
     ] = 0,
     max_calibration_gap: Annotated[
@@ -58,7 +60,13 @@ def create(  # noqa: PLR0913, PLR0917 -- the fields of an experiment
             "0: no limit.",
         ),
     ] = 0,
-    min_calls: Annotated[int, typer.Option(min=1, help="Number of calls before a guardrail can stop an arm.")] = 20,
+    min_calls: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Number of calls in the last 5 minutes before the limit of errors or of latency can stop an arm.",
+        ),
+    ] = 20,
     salt: Annotated[str, typer.Option(help="Salt of the assignment; random by default.")] = "",
 ) -> None:
     """Define an experiment, without starting it."""

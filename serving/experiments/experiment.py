@@ -28,15 +28,15 @@ class Arm(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class Guardrails(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Limits that stop an arm, checked over the last `window_minutes` if the arm had at least `min_calls` in them.
+    """Limits that stop an arm. None switches a limit off.
 
-    `max_error_share` is the largest share of failed calls of the arm's model. `max_latency_ms` limits the duration
-    of a call of the model for an individual request (batches of all forecasts are not timed): the arm is stopped if
-    more than 5 % of its calls take longer.
+    `max_error_share` and `max_latency_ms` are checked over the last `window_minutes` if the arm had at least
+    `min_calls` calls in that time. `max_error_share` is the largest share of failed calls. `max_latency_ms` limits the
+    duration of a call: the arm is stopped if more than 5 % of its calls take longer. A batch of all forecasts counts as
+    a call, but it is not timed, so it is never too slow.
 
     `max_calibration_gap` is the largest difference between the mean probability and the share of key results that were
-    achieved, once at least `min_key_results` key results that the arm has forecast are closed. None switches a
-    guardrail off.
+    achieved. It is checked once at least `min_key_results` key results that the arm has forecast are closed.
     """
 
     max_error_share: Annotated[float, Meta(ge=0.0, le=1.0)] | None = 0.05

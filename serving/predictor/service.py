@@ -40,7 +40,10 @@ class Predicted:
 
 @dataclass(frozen=True)
 class AllForecasts:
-    """The latest forecasts of a publication, by key result and cycle; for a cycle that is over, the last ones."""
+    """The forecasts of a publication, by key result and cycle.
+
+    The forecasts are as of the newest data or, for a cycle that is over, as of the last check-ins in that cycle.
+    """
 
     model: LoadedVersion
     by_key_result_cycle: Mapping[KeyResultCycle, CachedForecast]
@@ -146,7 +149,7 @@ class Predictor:
     def all_in_hindsight(self, cycle_end: date) -> Published[AllForecasts]:
         """Return the last forecasts in a cycle that is over, by a model that was trained without its outcomes.
 
-        If every available model was trained on cycles that ended on `cycle_end`, use the active model.
+        If every available version was trained on a cycle that ended on `cycle_end` or later, use the active version.
         """
         version = self._runtime.active(DEFAULT_MODEL)
         if version.learned_from(cycle_end):
@@ -163,7 +166,7 @@ class Predictor:
             return self._hindsight[version.key]
 
     def problem(self) -> str | None:
-        """Return the reason why the champion is not serving, or None if it is."""
+        """Return the reason why the version that should serve does not, or None if it serves."""
         return self._runtime.current(DEFAULT_MODEL).problem
 
     def _forecasting(
@@ -192,7 +195,8 @@ class Predictor:
     ) -> None:
         """Record the predictions as events. Unrecorded predictions are not served, because they could not be evaluated.
 
-        An exception is a prediction that violates its contract, which is a bug: it is served and only logged.
+        Only predictions that violate their contract are served without being recorded. Such a violation is a bug, so it
+        is logged.
 
         Raises:
             NotPersisted: the predictions could not be recorded.

@@ -1,8 +1,9 @@
-"""Run the workers of `okr serve` on one socket, and what runs once per host.
+"""Run the workers of `okr serve` on one socket, and the task that runs once per host: sending predictions to Kafka.
 
 uvicorn's supervisor starts the workers, restarts those that die or hang, passes SIGTERM on, waits until they have
-drained, and replaces them one by one after SIGHUP. Added here: this process sends the predictions to Kafka, where this
-does not compete with requests for the GIL, and its exit status is 0 only if it was asked to stop.
+drained, and replaces them one by one after SIGHUP. This module adds two things. Predictions are sent to Kafka from the
+supervisor's process, so that sending does not compete with requests for the GIL. The exit status is 0 only if the
+process was asked to stop.
 """
 
 import uvicorn

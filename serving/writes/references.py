@@ -103,11 +103,11 @@ class References:
     def check(
         self, items: Sequence[Item], identity: Identity, *, allow_unknown: bool, connection: Connection | None = None
     ) -> dict[Entity, UUID]:
-        """Check every event of a request. Return the versions of the defined entities that were checked.
+        """Check every event of a request. Return the versions of those entities of the request that already exist.
 
-        Each event is judged by the definitions as of this event: an entity that the request defines several times must
-        belong to the caller's teams in every version, because events in between count where it belongs then.
-        With a connection, they are read in its transaction, which may hold the locks of the entities.
+        Each event is checked against the definitions as of this event. If the request defines an entity several times,
+        every version must belong to the caller's teams, because the events in between are attributed to these teams.
+        With a connection, the definitions are read in its transaction, which may hold the locks of the entities.
 
         Raises:
             UnknownName: an event refers to an unknown entity, and `allow_unknown` is false.
@@ -162,8 +162,8 @@ class References:
         for name, reference in _references(item):
             owner = known.owner(reference)
             is_visible = identity.organisation_id in (None, owner.organisation_id)
-            # An organisation need not be defined: its id alone is enough for teams and cycles. The state tables have no
-            # comments of other sources.
+            # An organisation need not be defined: its id alone is enough for teams and cycles. The state tables contain
+            # no comments, so comments from other sources are unknown here.
             is_known = reference[0] in (ORGANISATION, COMMENT) or reference in known.definitions
             if is_known and is_visible:
                 continue

@@ -99,7 +99,7 @@ OF_ONE_KEY_RESULT = ("same check-in", "same comment")
 FLAGGED = {
     "implausible": (
         "implausible_progress",
-        "-1000000000000000 is -10000000000000 times the targeted gain of key result KR-1.",
+        "value -1000000000000000 is -10000000000000 times the targeted gain away from the baseline of key result KR-1.",
     ),
     "orphan": ("unknown_key_result", "belongs to key result KR-9, which has never been defined."),
     "early": ("implausible_year", "is dated 1971."),

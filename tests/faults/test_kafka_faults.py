@@ -76,7 +76,8 @@ def test_a_log_truncated_beyond_the_landed_offsets_stops_the_worker_and_skips_no
     assert noted == [(landed + 1, landed + 3)]
     prove(
         own,
-        fault="a log truncated beyond the landed offsets: the worker stops until an operator accepts the loss of 2",
+        fault="a log truncated beyond the landed offsets: the worker stops until an operator accepts the loss of two "
+        "events",
         thread="Hudi #5400",
         happened="an offset out of range was silently replaced by the earliest available",
         sent=498,

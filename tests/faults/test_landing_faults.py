@@ -103,11 +103,11 @@ ZOMBIES = {
     "after reading a batch": "after(KafkaConsumer, 'poll', freeze, given=lambda batch: batch.rows, times=2)",
     "after writing every file": "after(commit, 'write_files', freeze, times=2)",
     "right before the Delta commit": "before(LandingTable, '_try_commit', freeze, times=2)",
-    "right before Kafka's commit": "before(KafkaConsumer, 'report_stored', freeze, times=2)",
+    "right before the offset commit to Kafka": "before(KafkaConsumer, 'report_stored', freeze, times=2)",
 }
 THREADS = {
     "after writing every file": ("S3 sink #800", "a task that hung for half an hour woke up and wrote again"),
-    "right before Kafka's commit": (
+    "right before the offset commit to Kafka": (
         "Iceberg #17551",
         "a zombie overwrote the newer offset with its old one; once the old offset had expired, records were skipped",
     ),
@@ -134,7 +134,7 @@ def test_a_worker_that_hung_until_its_partitions_were_reassigned_wakes_up(
         send(producer, check_in, range(sent, sent + 100))
         sent += 100
         until_landed(pipeline, sent)
-    if step != "right before Kafka's commit":
+    if step != "right before the offset commit to Kafka":
         assert "fenced" in zombie.text()  # otherwise it had landed its batch itself
     thread, happened = THREADS.get(step, ("", ""))
     prove(pipeline, fault=f"a worker hangs {step}, then resumes", thread=thread, happened=happened, sent=sent)

@@ -49,8 +49,8 @@ STEPS = {
     "with the users projected, the key results not": "before(Projection, '_project_okrs', die, times=2)",
     "with everything projected, before COMMIT": "after(StateStore, '_store', die, times=2)",
     "during COMMIT": "after(StateStore, '_store', lambda: die_soon(0.002), times=2)",
-    "after COMMIT, before Kafka's commit": "before(KafkaConsumer, 'report_stored', die, times=2)",
-    "after Kafka's commit": "after(KafkaConsumer, 'report_stored', die, times=2)",
+    "after COMMIT, before the offset commit to Kafka": "before(KafkaConsumer, 'report_stored', die, times=2)",
+    "after the offset commit to Kafka": "after(KafkaConsumer, 'report_stored', die, times=2)",
     "before it writes to Redis": "before(RealtimeFigures, 'write', die, times=2)",
     "in the middle of writing to Redis": "after(redis_figures, '_write_recent', die, times=2)",
     "after it wrote to Redis": "after(RealtimeFigures, 'write', die, times=2)",
@@ -58,7 +58,7 @@ STEPS = {
 }
 AT_LENGTH = set(STEPS) - {
     "with the events stored, nothing projected",
-    "after COMMIT, before Kafka's commit",
+    "after COMMIT, before the offset commit to Kafka",
 }
 MARKED = [pytest.param(step, marks=pytest.mark.chaos if step in AT_LENGTH else ()) for step in STEPS]
 

@@ -49,11 +49,14 @@ class KeyResult:
         return self.measure.title.format(f"{target:,.{self.measure.decimals}f}")
 
     def value(self, progress: float) -> float:
-        """Return the value that corresponds to a progress, with the number of decimals of the measure."""
+        """Return the value at a given progress, rounded to the measure's decimals."""
         return round(self.baseline + progress * (self.target - self.baseline), self.measure.decimals)
 
     def threshold(self, at: datetime) -> float:
-        """Return the progress (relative to the first target) at which the target of the given time is achieved."""
+        """Return the progress that counts as achieved under the target in force at the given time.
+
+        The progress is relative to the first target.
+        """
         if self.retarget is None or at < self.retarget[0]:
             return ACHIEVED_SCORE
         return ACHIEVED_SCORE * (self.retarget[1] - self.baseline) / (self.target - self.baseline)

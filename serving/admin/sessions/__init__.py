@@ -1,1 +1,1 @@
-"""Logins of an account that are not over: list and end."""
+"""Active logins of an account: list and end."""

@@ -58,7 +58,7 @@ def sessions(username: Username, services: ServicesDep, manager: Manager) -> Ses
     **described("End a session of an account", {"session_id": EXAMPLE["session_id"]}, 404),
 )
 def end(username: Username, session_id: SessionId, services: ServicesDep, actor: ManagingActor) -> SessionEndedResponse:
-    """End a login immediately. Access tokens of an app's login are rejected by every worker within 2 seconds."""
+    """End a login. A session ends immediately; every worker rejects the tokens of an app within 2 seconds."""
     if not services.auth.account_logins.end(username, session_id, actor):
         raise NotFound(f"The account {username!r} has no such session; GET .../sessions lists them.")
     return SessionEndedResponse(session_id=session_id)

@@ -12,9 +12,9 @@ with ordered as (
     window by_log as (partition by check_in_id order by {{ log_order() }})
 ),
 
--- Imported history without recording times counts as recorded when it occurred; later corrections of it, when they
--- were logged.
-claimed as (
+-- unordered_recorded_at: the recording time, before the next step puts the versions in order. Imported history without
+-- recording times counts as recorded when it occurred. Later corrections of it count as recorded when they were logged.
+unordered as (
     select
         check_in_id,
         key_result_id,
@@ -24,7 +24,7 @@ claimed as (
             when not recorded_at_assumed then recorded_at
             when is_first then least(occurred_at, logged_at)
             else logged_at
-        end as claimed_at,
+        end as unordered_recorded_at,
         recorded_at_assumed as is_recorded_at_assumed,
         value,
         confidence,
@@ -40,8 +40,8 @@ claimed as (
 
 -- A version cannot have been recorded before the one that it replaces, even if the source's clock says so.
 recorded as (
-    select *, max(claimed_at) over by_log as recorded_at
-    from claimed
+    select *, max(unordered_recorded_at) over by_log as recorded_at
+    from unordered
     window by_log as (partition by check_in_id order by {{ log_order() }})
 )
 

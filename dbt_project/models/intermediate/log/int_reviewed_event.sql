@@ -1,13 +1,15 @@
 {{ config(materialized='ephemeral') }}
 
--- The rules that individual events break, the operators' decisions on these events, and whether each event is withheld.
+-- The rules that individual events break, the operators' decisions on events (also on events that break no rule, with
+-- the rule `manual`), and whether each event is withheld.
 with implausible as (
     select
         version.event_id,
         'implausible_progress' as rule,
         format(
-            'check-in %s of %s is %s times the targeted gain of key result %s.', version.check_in_id,
-            trim_scale(check_in.value::numeric), round(check_in.progress_ratio::numeric), version.key_result_id
+            'check-in %s: its value %s is %s times the targeted gain away from the baseline of key result %s.',
+            version.check_in_id, trim_scale(check_in.value::numeric), round(check_in.progress_ratio::numeric),
+            version.key_result_id
         ) as reason
     from {{ ref('int_check_in') }} as check_in
     inner join {{ ref('int_check_in_version') }} as version

@@ -113,7 +113,7 @@ def _sessions(username: str) -> Call[models.SessionsOfAccountResponse]:
 
 
 def _end(username: str, session_id: str) -> Call[models.SessionEndedResponse]:
-    """End a login immediately. Access tokens of an app's login are rejected by every worker within 2 seconds."""
+    """End a login. A session ends immediately; every worker rejects the tokens of an app within 2 seconds."""
     return Call(
         "DELETE",
         "/admin/accounts/{username}/sessions/{session_id}",

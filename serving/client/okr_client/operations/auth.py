@@ -35,7 +35,7 @@ def _change_password(*, username: str, password: str, new_password: str) -> Call
 
 
 def _logout() -> Call[None]:
-    """End the login that the access token or the session belongs to, immediately."""
+    """End the login to which the credential belongs: a session immediately, tokens of an app within 2 seconds."""
     return Call("POST", "/auth/logout", None)
 
 
@@ -45,7 +45,7 @@ def _me() -> Call[models.Me]:
 
 
 def _sessions() -> Call[models.SessionsResponse]:
-    """List the logins of the caller's account that are not over, by browsers and by apps."""
+    """List the active logins of the caller's account, by browsers and by apps."""
     return Call("GET", "/auth/sessions", models.SessionsResponse)
 
 
@@ -55,7 +55,7 @@ def _end_all_sessions() -> Call[None]:
 
 
 def _end_session(session_id: str) -> Call[None]:
-    """End one of the logins of the caller's account, immediately."""
+    """End one of the logins of the caller's account: a session immediately, tokens of an app within 2 seconds."""
     return Call("DELETE", "/auth/sessions/{session_id}", None, path_values={"session_id": session_id})
 
 
