@@ -1,4 +1,4 @@
-"""Look up, set and roll back the champion, which is the registered model version that serves forecasts.
+"""Look up, set and roll back the champion: the registered version that serves unless a directive selects another one.
 
 The champion is an alias in MLflow's registry. DAGs, commands and the API all look it up with `champion_version`.
 """

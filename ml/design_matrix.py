@@ -1,6 +1,7 @@
 """Build the design matrices of the boosted trees and the logistic regression.
 
-A shift raises each row's log required pace, so it is subtracted from each log pace ratio.
+A row's `shift` (see `threshold_augmentation`) is added to its log required pace, so it is subtracted from each of its
+log pace ratios.
 """
 
 from typing import TYPE_CHECKING

@@ -60,8 +60,9 @@ def reconcile(
 
     If the probability is below (1 - level) / 2, the interval is limited to scores of at most 0.7. If it is above
     1 - (1 - level) / 2, the interval is limited to scores of at least 0.7. Otherwise, the interval must contain 0.7. If
-    it does not, the bound closer to 0.7 is moved until the following distribution has that probability: `level` is
-    spread uniformly over the interval, and (1 - level) / 2 lies on each side of it.
+    it does not, its bound closer to 0.7 is moved. The new bound follows from a distribution in which a probability of
+    `level` is spread uniformly over the interval, and (1 - level) / 2 is on each side of it. In this distribution, a
+    score of at least 0.7 then has the predicted probability.
     """
     import numpy as np
 

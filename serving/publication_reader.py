@@ -127,9 +127,9 @@ class Warehouse:
     def _begin(self, connection: Connection) -> None:
         """Start the transaction of a caller that gets a connection, which is also the check that it is not dead.
 
-        If it is, raise an error and replace all others, because a server restart closes all of them. The pool then
-        tries another one. The pool's own check waits longer after each dead connection, so a few of them would make
-        requests time out.
+        If the connection is dead, raise an error and replace all other connections, because a server restart closes all
+        of them. The pool then tries another connection. The pool's own check waits longer after each dead connection,
+        so a few of them would make requests time out.
         """
         try:
             _set_timeout(connection, CHECK_S)

@@ -30,7 +30,7 @@ def natural_key(text: str) -> str:
 
 
 def distinct(ids: list[str]) -> list[str]:
-    """Validate that no id is repeated: each would be answered, recorded and paid for again."""
+    """Validate that no id is repeated, because each repetition would be answered, recorded and charged again."""
     if len(set(ids)) < len(ids):
         [(repeated, _)] = Counter(ids).most_common(1)
         raise ValueError(f"Expected each id once; {repeated!r} is repeated")

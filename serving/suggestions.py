@@ -10,7 +10,7 @@ MIN_CONTAINED_LETTERS = 2  # minimum length of a name for a match by containment
 
 
 def similar_names(wanted: str, known: Iterable[str], limit: int = MAX_SUGGESTIONS) -> list[str]:
-    """Return the known names that are similar to `wanted`, most similar first. Nothing is similar to a longer text."""
+    """Return the known names that are similar to `wanted`, most similar first; none if it exceeds LONGEST_NAME."""
     if len(wanted) > LONGEST_NAME:
         return []
     names = {name.casefold(): name for name in sorted(set(known), reverse=True)}

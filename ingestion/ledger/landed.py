@@ -36,7 +36,7 @@ class LandedPartition:
     offsets: Tally = field(default_factory=Tally)
 
     def add(self, offsets: "np.ndarray", is_rejected: "np.ndarray", watermark: int, pruned_end: int = 0) -> None:
-        """Add rows to the counts, without those whose offsets are pruned: their file remains for the sake of others."""
+        """Add rows to the counts, except rows with pruned offsets, which stay in files that also have newer rows."""
         if pruned_end:
             kept = offsets >= pruned_end
             offsets, is_rejected = offsets[kept], is_rejected[kept]
@@ -53,10 +53,11 @@ class LandedPartition:
 def read_landed(
     lake_uri: str, topic: str, watermarks: Mapping[int, int], known: Collection[int] = (), *, pruned: Mapping[int, int]
 ) -> dict[int, LandedPartition]:
-    """Read a landing table's newest snapshot in batches and count its rows by partition, from `pruned` (offsets) on.
+    """Count the rows of a landing table's newest snapshot by partition, from the offsets in `pruned` on.
 
-    This takes one byte of memory per offset. The result includes every partition that has rows. It also includes the
-    partitions in `watermarks` (from the load) and `known` (from the broker) that have a transaction.
+    The snapshot is read in batches. The counts take one byte of memory per offset. The result includes every partition
+    that has rows. It also includes the partitions in `watermarks` (from the load) and `known` (from the broker) that
+    have a transaction.
 
     Raises:
         RetryableError: the table cannot be read.

@@ -28,7 +28,8 @@ class LoadedTopic:
     """Counts of one table of raw, by partition, and its number of distinct event ids.
 
     `excused` contains the gaps that earlier runs excused, by log and partition, in ascending order. `pruned_in_lake`
-    is what the lake had recorded as pruned, and `pruned` what counts as pruned. The counts are of what follows.
+    has the end of each partition's pruned offsets as recorded in the lake, and `pruned` the end that applies. The
+    counts cover only the offsets from that end on.
     """
 
     partitions: Mapping[int, LoadedPartition]

@@ -1,8 +1,8 @@
-"""The offsets that were pruned after their retention. The ledger proves only what follows them.
+"""The offsets that were pruned after their retention. The ledger covers only the offsets after them.
 
-The lake records the end of a partition's pruned offsets in the commit that removes their files, under an application id
-of its own, and PostgreSQL records it in `ops.pruned_range` with the number of rows. The later of the two ends applies,
-because either record may have been restored to an earlier state.
+The lake records the end of a partition's pruned offsets in the commit that removes their files, under a separate
+application id. PostgreSQL records this end in `ops.pruned_range`, with the number of rows. The later of the two ends
+applies, because either record may have been restored to an earlier state.
 """
 
 from collections.abc import Collection
@@ -16,7 +16,7 @@ GROUP = "okr-pruned"
 
 @dataclass(frozen=True)
 class Pruned:
-    """The pruned offsets of a partition: those below `end`. `offsets` and `rows` are what the recorded ranges had."""
+    """The pruned offsets of a partition: those below `end`. `offsets` and `rows` count those of the recorded ranges."""
 
     end: int = 0
     offsets: int = 0

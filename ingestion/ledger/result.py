@@ -12,8 +12,8 @@ class PartitionLedger:
     """Event counts of one partition. Counts that need the broker are None if it could not be queried.
 
     If no offset is in the lake twice, produced = pruned + landed + absent + unlanded. If loading is correct, landed =
-    rejected + loaded + waiting. `pruned` are the rows that were deleted after their retention; all other counts of rows
-    are of what is left. `excused` contains the gaps for which the broker confirmed in this run that it has no record.
+    rejected + loaded + waiting. `pruned` counts the rows that were deleted after their retention; all other counts of
+    rows exclude them. `excused` contains the gaps for which the broker confirmed in this run that it has no record.
     """
 
     partition: int
@@ -87,7 +87,7 @@ class TopicLedger:
 
     @property
     def duplicates(self) -> int:
-        """Repeats of events that a source sent more than once; staging removes them."""
+        """Further copies of events that a source sent more than once. Staging removes these copies."""
         return self.loaded - self.distinct_events
 
     @property

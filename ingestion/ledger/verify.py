@@ -1,14 +1,14 @@
 """Prove that no event was lost or duplicated between the broker and `raw`: compare the broker, the lake and PostgreSQL.
 
 For each topic and partition:
-1. The landed offsets (valid and rejected) have no gaps or repeats from the first one to the transaction version. Gaps
-   that the broker itself made (control records, compaction) are excused. Therefore produced = landed + absent +
-   unlanded.
+1. Each offset from the first landed one to the transaction version is in the lake exactly once, as a valid or a
+   rejected row. Gaps that the broker itself made (control records, compaction) are excused. Therefore
+   produced = landed + absent + unlanded.
 2. `raw` has exactly the valid rows below its watermark. Therefore landed = rejected + loaded + waiting.
 3. loaded = distinct events + duplicates.
 
-All of this is proved for what follows the offsets that were pruned after their retention (`pruned`). It was proved for
-them before they were deleted.
+The proof covers the offsets after those that were pruned at the end of their retention (`pruned`). For the pruned
+offsets, the same was proved before their rows were deleted.
 
 PostgreSQL is read first, then the lake, then the broker. Each of them can only be ahead of the previous one, so the
 ledger of a running pipeline balances too, and a partition that is added in the meantime is included.
@@ -79,7 +79,7 @@ class BrokerTopic:
     def is_final(self, partition: int, gap: Gap) -> bool:
         """Return whether the broker's answer about a gap is final.
 
-        It is if the broker has the same log as the lake and still retains the whole range of the gap.
+        The answer is final if the broker has the same log as the lake and still retains the whole range of the gap.
         """
         bound = self.bound(partition)
         return (

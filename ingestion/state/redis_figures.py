@@ -4,10 +4,10 @@ Redis is only a cache. It may lose its data or be unavailable at any time. The s
 and rebuilds the figures from the application tables (schema `app`) when Redis responds again. The members of the sorted
 sets are event ids and user ids, so an event that is read twice counts once.
 
-Data loss is detected as follows. Each consumer numbers its writes. With each write, it stores the number under a Redis
-key of its own and reads the previous number. If Redis has lost data (after a flush, a restart from an old dump or a
-failed write), the previous number does not match, and the consumer rewrites all figures. An idle consumer writes once
-per second, so the figures are restored even if no events arrive.
+Data loss is detected as follows. Each consumer numbers its writes. With each write, it stores the number under its own
+Redis key and reads the previous number. If Redis has lost data (after a flush, a restart from an old dump or a failed
+write), the previous number does not match, and the consumer rewrites all figures. An idle consumer writes once per
+second, so the figures are restored even if no events arrive.
 
 Several consumers may write concurrently. Every write that changes anything but lags increments a shared counter. Before
 a consumer queries the database for figures that it will replace, it starts to watch this counter. If another consumer

@@ -19,7 +19,7 @@ class Environment(StrEnum):
 
     @property
     def is_shared(self) -> bool:
-        """Whether others depend on it, so that connections must be encrypted and secrets strong."""
+        """Whether other people depend on the environment. If so, connections must be encrypted and secrets strong."""
         return self is not Environment.DEVELOPMENT
 
 

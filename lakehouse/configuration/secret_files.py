@@ -1,7 +1,7 @@
 """Read secrets from files: those that `OKR_<SECRET>_FILE` names, and systemd's credentials.
 
 Unlike variables, files do not appear in a process's environment. `LoadCredential=okr_jwt_secret:/etc/okr/jwt_secret` in
-a unit gives its service the credential `okr_jwt_secret`, which sets OKR_JWT_SECRET.
+a systemd unit gives its service the credential `okr_jwt_secret`, which sets OKR_JWT_SECRET.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Accounts in memory for sessions, which read their account on every request."""
+"""Keep accounts in memory, because every request with a session reads its account."""
 
 import threading
 import time
@@ -12,7 +12,7 @@ LONGEST_S = 60.0
 
 
 class AccountCache:
-    """Accounts by user name for at most a minute, or until they change. Thread-safe."""
+    """Keeps accounts by user name until they change, but at most for a minute. Thread-safe."""
 
     def __init__(self, find: Callable[[str], Account | None]) -> None:
         self._find = find

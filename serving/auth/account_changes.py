@@ -1,6 +1,6 @@
 """Create, disable and change accounts. Each change is recorded in the audit log, and ends sessions and tokens.
 
-API keys do not end with a password: they are revoked on their own, and are not valid while their account is disabled.
+Changing a password does not end API keys. They are revoked separately, and are invalid while their account is disabled.
 """
 
 import re
@@ -87,7 +87,8 @@ class AccountChanges:
     ) -> Account:
         """Set a password. Every session and token of the account ends. Its API keys stay valid.
 
-        `verified_version` is the account's credential version when its current password was verified, if it was.
+        `verified_version` is the account's credential version when its current password was verified; None if it was
+        not.
 
         Raises:
             InvalidAccount: the password is too weak.

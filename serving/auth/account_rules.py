@@ -1,4 +1,4 @@
-"""Which accounts an administrator may manage, and how it may change them: the only place that decides this.
+"""Decide which accounts an administrator may manage, and how. No other module decides this.
 
 | | administrator of the installation | administrator of an organisation |
 |---|---|---|
@@ -6,7 +6,7 @@
 | assigns to | every organisation, and the installation | its organisation |
 | chooses the plan | yes | no: plans concern the whole installation |
 
-Nobody manages an account that has more rights than the caller's own credential, or gives an account such rights.
+A caller may neither manage an account that has more rights than the caller's credential, nor give such rights.
 Otherwise, an API key with the scope `manage-accounts` could make itself an administrator of the installation.
 """
 
@@ -37,7 +37,8 @@ def check_assigns(administrator: Identity, assignment: Assignment) -> None:
     """Check that the administrator may create an account with an assignment, or change an account to it.
 
     Raises:
-        NotAllowed: the administrator of an organisation names another one, or none.
+
+        NotAllowed: the administrator of an organisation names another organisation, or none.
     """
     if administrator.organisation_id not in {None, assignment.organisation_id}:
         raise NotAllowed(f"Your account manages only the organisation {administrator.organisation_id!r}.")
@@ -47,7 +48,8 @@ def check_gives(administrator: Identity, role: Role, organisation_id: str | None
     """Check that the administrator has every right of a role, so that it may give it, and manage accounts that have it.
 
     Raises:
-        NotAllowed: it lacks one of them.
+
+        NotAllowed: the administrator lacks one of these rights.
     """
     if missing := rights_of(role, organisation_id) - administrator.rights:
         scopes = ", ".join(sorted(right.scope for right in missing))
@@ -77,7 +79,8 @@ def check_becomes(actor: Actor, role: Role, assignment: Assignment, plan_before:
     """Check that the actor may create an account with a role and an assignment, or change an account to them.
 
     Raises:
-        NotAllowed: the organisation, the role or the plan is not the actor's to give.
+
+        NotAllowed: the actor may not assign the organisation, the role or the plan.
     """
     if actor.identity is None:
         return

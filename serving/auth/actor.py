@@ -1,4 +1,4 @@
-"""Who changes something, for the rules of what it may change and for the audit log."""
+"""The actor of a change. Rules limit what it may change, and the audit log names it."""
 
 from dataclasses import dataclass
 
@@ -9,8 +9,8 @@ from serving.auth.roles import Identity
 class Actor:
     """An account, or `os:<user>` for a command of this host, and the client's address.
 
-    `identity` is the account's identity, which limits what it may change. Commands have none: whoever may run them on
-    the host may change everything.
+    `identity` is the account's identity, which limits what it may change. Commands have no identity: every user who can
+    run them on the host may change everything.
     """
 
     name: str

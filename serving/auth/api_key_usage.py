@@ -1,4 +1,4 @@
-"""Record when API keys were last used, in batches: a use must not cost a write."""
+"""Record when API keys were last used. Uses are written in batches, so that not every use costs a write."""
 
 import threading
 from datetime import UTC, datetime

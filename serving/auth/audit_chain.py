@@ -53,5 +53,5 @@ class Chain:
         return hmac.digest(self._key, row_hash, "sha256")
 
     def is_sealed(self, row_hash: bytes, seal: bytes) -> bool:
-        """Return whether a seal is this installation's."""
+        """Return whether a seal was made with this chain's key."""
         return hmac.compare_digest(self.seal(row_hash), seal)

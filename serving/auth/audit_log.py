@@ -1,4 +1,4 @@
-"""Append events to the audit log (auth.audit_event). It contains no secrets."""
+"""Append events to the audit log (auth.audit_event). The log contains no secrets."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -43,7 +43,7 @@ class AuditLog:
             self.record_in(connection, event)
 
     def record_in(self, connection: Connection, event: Event) -> None:
-        """Append an event in the transaction of what it describes. Call this last, because other writers then wait."""
+        """Append an event in the transaction of the change. Call this last, because other writers wait for its end."""
         reader = Reader(connection)
         # Two statements, because a statement does not see what was committed while it waited for the lock.
         reader.rows(PACKAGE, "audit_lock")

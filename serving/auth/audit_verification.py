@@ -14,9 +14,9 @@ PAGE_ROWS = 5_000
 class AuditReport:
     """The result. `newest_id` and `newest_hash` identify the end of the log, for a later comparison.
 
-    The chain shows everything but the removal of the newest rows. To find this too, compare `newest_id` and
-    `newest_hash` with a copy outside the database, such as the service's log. `not_verified` counts the events whose
-    seal could not be verified, because only the id of their key is known.
+    The chain reveals every change except the removal of the newest rows. To detect such a removal, compare `newest_id`
+    and `newest_hash` with a copy outside the database, such as the service's log. `not_verified` counts the events
+    whose seal could not be verified, because only the id of their key is known.
     """
 
     events: int
@@ -35,11 +35,11 @@ def verify(  # noqa: PLR0913 -- what the log is compared with
     expected_id: int = 0,
     expected_hash: str = "",
 ) -> AuditReport:
-    """Read the whole log and check its chain and seals. If expected, it must contain this event with this hash.
+    """Read the whole log, and check its chain, its seals and, if given, that it contains the expected id and hash.
 
     Events before the first event of the current key may be sealed with `earlier` keys or, without being verified, with
-    keys whose ids are `accepted`. Any other key is a problem: whoever can write to the table could seal the whole log
-    with a key of their own.
+    keys whose ids are `accepted`. Any other key is a problem, because anyone who can write to the table could seal the
+    whole log with another key.
 
     Raises:
         RetryableError: PostgreSQL is unavailable.

@@ -2,7 +2,7 @@
 
 Dependencies of the API are coroutines without dependencies of their own. FastAPI runs any other function in a thread,
 and solving a further dependency takes time too: both take longer than authentication with a credential that was
-verified within the last minute. Only what may block runs in a thread.
+verified within the last minute. Only code that may block runs in a thread.
 """
 
 from typing import Annotated
@@ -85,7 +85,7 @@ class RequireTokenOrSession(_Described):
         return await to_thread.run_sync(self.check, request)
 
     def check(self, request: Request) -> Identity:
-        """Authenticate the request and check the right, as above. This may block.
+        """Authenticate the request and check that its identity has the required right. This may block.
 
         Raises:
             CrossSite: a browser sent the session's cookie with a change that another site asked for.
@@ -102,7 +102,7 @@ Caller = Annotated[Identity, Depends(RequireTokenOrSession())]
 
 
 async def logged_in(caller: Caller) -> Identity:
-    """Dependency for what requires a login with the password: an API key must not end the logins of people.
+    """Dependency for routes that require a login with the password: an API key must not end the logins of people.
 
     Raises:
         NotAllowed: the credential is an API key.
@@ -119,7 +119,9 @@ def check_login(request: Request) -> None:
     """Check that a request has a valid credential, whatever its rights. This may block.
 
     Raises:
-        NotSignedIn: it has none.
+
+        NotSignedIn: the request has no valid credential.
+
         RateLimited: its account has used up its rate limit.
     """
     services = _services(request)

@@ -1,7 +1,7 @@
 """The client's address and scheme behind trusted proxies, whose X-Forwarded-For and X-Forwarded-Proto are believed.
 
-Anybody can send these headers. They count only if the peer's address is in OKR_TRUSTED_PROXIES, and of a list, only the
-part that trusted proxies have appended.
+Any client can send these headers. They are used only if the peer's address is in OKR_TRUSTED_PROXIES. Of a list of
+addresses, only the part that trusted proxies appended is used.
 """
 
 from functools import lru_cache
@@ -84,7 +84,7 @@ class ProxyHeaders:
 
 
 def network_of(address: str) -> str:
-    """Return what one subscriber has: an IPv4 address, or the /64 network of an IPv6 address."""
+    """Return the network of one subscriber: an IPv4 address, or the /64 network of an IPv6 address."""
     parsed = _parsed(address)
     if not isinstance(parsed, IPv6Address):
         return address if parsed is None else str(parsed)

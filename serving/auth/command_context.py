@@ -1,4 +1,4 @@
-"""What the commands of accounts and credentials share: the services, and who runs the command."""
+"""Helpers of the commands for accounts and credentials: build the services, and name the user of the command."""
 
 import getpass
 import os

@@ -1,4 +1,4 @@
-"""What a login by an app gets: an access token and the refresh token for the next one."""
+"""Issue an access token and a refresh token to an app, when it logs in and whenever it refreshes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class Grants:
         return Grant(self._access_tokens.issue(account, refresh.family), refresh)
 
     def refreshed(self, refresh_token: str, address: str, pay: Callable[[Account], None]) -> Grant:
-        """Return the next grant for a refresh token, which can then not be used again, unless `pay` raises.
+        """Return the next grant for a refresh token, which cannot be used again unless `pay` raises an error.
 
         Raises:
             NotSignedIn: the token is unknown, expired, revoked or used.

@@ -33,7 +33,8 @@ class KnownClients:
     def device_of(self, account: Account, client: Client) -> str | None:
         """Return the id of the device if the account has logged in on it since its last change, else None.
 
-        A changed password, for example, ends the trust in all devices: somebody else may have known the old one.
+        A changed password, for example, ends the trust in all devices, because another person may have known the old
+        password.
         """
         signed, _, signature = (client.device or "").rpartition(".")
         device, _, expires_at = signed.partition(".")

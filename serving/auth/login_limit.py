@@ -1,4 +1,4 @@
-"""Limit failed logins, so that nobody can guess passwords and no stranger can lock a person out.
+"""Limit failed logins, so that passwords cannot be guessed and strangers cannot lock a person out.
 
 | failures within 15 minutes of | most | does not apply to |
 |---|---|---|

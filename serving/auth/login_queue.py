@@ -19,7 +19,8 @@ class FairSlots:
     """Slots for logins, and one queue per client network. Networks are served in turn. Use it on one event loop only.
 
     However many logins a network sends, a login of another network waits for at most one of them. If the queues are
-    full, the newest login of the network with the most logins, including the arriving one, is rejected.
+    full, the newest login of the network with the most logins is rejected. The arriving login is counted, so it can be
+    the rejected one.
     """
 
     def __init__(self, slots: int = MAX_CONCURRENT, most_waiting: int = MOST_WAITING, wait_s: float = WAIT_S) -> None:
@@ -29,7 +30,7 @@ class FairSlots:
         self._waiting: dict[str, deque[asyncio.Future[bool]]] = {}  # in the order of their turns
 
     async def enter(self, network: str) -> bool:
-        """Take a slot and return true. Return false if no slot became free in time, or others had to go first."""
+        """Wait for a slot. Return false if the login is rejected: it waited too long, or the queues were full."""
         if self.free:
             self.free -= 1
             return True
@@ -80,7 +81,7 @@ class FairSlots:
 
 
 class LoginQueue:
-    """ASGI middleware outside of the load shedding, whose slots waiting logins must not take."""
+    """ASGI middleware. It is outside of the load shedding, so that waiting logins take none of its slots."""
 
     def __init__(self, app: ASGIApp, slots: FairSlots | None = None) -> None:
         self._app = app

@@ -1,4 +1,4 @@
-"""End the login that a request belongs to. This module does not depend on HTTP."""
+"""End the login to which a credential belongs. This module does not depend on HTTP."""
 
 from serving.auth.access_tokens import AccessTokens
 from serving.auth.audit_log import AuditLog, Event

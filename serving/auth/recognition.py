@@ -1,4 +1,4 @@
-"""Recognise a caller by the headers of a request, without blocking and without refusing anybody.
+"""Recognise a caller by the headers of a request, without blocking and without rejecting a request.
 
 Only credentials that this worker has verified are recognised. For other decisions on access, see `authenticator`.
 """
@@ -14,7 +14,10 @@ Recognise = Callable[[bytes], Identity | None]
 
 
 def recogniser(authenticator: Authenticator) -> Recognise:
-    """Return the function. A session is never recognised: only Redis knows whether it has ended."""
+    """Return a function from the header Authorization to an identity that may have access, or None.
+
+    The function ignores cookies, because only Redis shows whether a session has ended.
+    """
 
     def recognise(authorization: bytes) -> Identity | None:
         return authenticator.cached(authorization.decode("latin-1"))
@@ -33,6 +36,6 @@ def payer(authenticator: Authenticator, session_cookie: str) -> Callable[[bytes 
 
 
 def cookie_value(cookies: bytes, name: str) -> str | None:
-    """Return the value of a cookie of ours in a Cookie header. It needs no unquoting, which takes quadratic time."""
+    """Return the value of one of our cookies in a Cookie header, without unquoting it, which takes quadratic time."""
     found = re.search(rb"(?:^|;)[ \t]*" + re.escape(name.encode()) + rb"=([^;]*)", cookies)
     return found[1].strip().decode("latin-1") if found else None

@@ -1,4 +1,4 @@
-"""Refresh tokens: each is exchanged once for the next one. A second use revokes all that descend from the same login.
+"""Refresh tokens: each is exchanged once for the next one. A second use of a token revokes all tokens of its login.
 
 The thief and the owner of a stolen token both try to use it, so the second use reveals the theft.
 """
@@ -64,7 +64,7 @@ class RefreshTokens:
             return _issue(connection, values | {"logged_in_at": None})
 
     def exchange(self, text: str, address: str, pay: Callable[[Account], None]) -> tuple[Account, RefreshToken]:
-        """Return the account of a token and the next token of its family. If `pay` raises, the token was not used.
+        """Return the account of a token and the next token of its family. If `pay` raises, the token stays usable.
 
         Raises:
             NotSignedIn: the token is unknown, expired or revoked, or it was used before, which revokes its family.

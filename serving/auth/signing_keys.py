@@ -1,7 +1,7 @@
 """The keys that sign access tokens: stored in PostgreSQL, rotated, and encrypted with a key that is not stored there.
 
 A new key signs only after every worker has had time to learn it, and the key before it verifies until its last token
-has expired. Therefore a rotation logs nobody out.
+has expired. Therefore a rotation logs no one out.
 """
 
 import base64

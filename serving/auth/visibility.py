@@ -1,4 +1,4 @@
-"""Which objects an identity may see and change: the only place that decides it.
+"""Decide which objects an identity may see and change. No other module decides this.
 
 | | viewer | member | lead | admin, service |
 |---|---|---|---|---|
@@ -10,8 +10,8 @@ Objects are teams, cycles, objectives, key results and check-ins. Cycles belong 
 may do with objects.
 
 An account without an organisation sees every organisation of the installation. An object that an identity may not see
-does not exist for it: every route answers as for an unknown id. Rows that belong to no known organisation (key results
-without a team, for example) are visible only to accounts without an organisation.
+does not exist for it: every route responds as it does to an unknown id. Rows that belong to no known organisation (key
+results without a team, for example) are visible only to accounts without an organisation.
 
 The rules reach the database as parameters of the queries (`parameters`), and every query over objects applies them. The
 organisation of an object is its team's organisation (ADR 18).

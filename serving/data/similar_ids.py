@@ -1,4 +1,4 @@
-"""Suggest ids and names of the published data: only those that the caller may see, in every part of the API."""
+"""Suggest ids and names of the published data, but only those that the caller may see."""
 
 from collections.abc import Mapping
 from typing import Any

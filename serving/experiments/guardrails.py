@@ -25,7 +25,7 @@ LARGEST_SLOW_SHARE = 0.05
 
 
 def fault_of_arm(guardrails: Guardrails, calls: int, failed_calls: int, slow_calls: int) -> str | None:
-    """Return why these calls break the guardrails, or None if they do not or are too few."""
+    """Return why these calls break the guardrails, or None if they do not, or if there are too few calls."""
     if calls < guardrails.min_calls:
         return None
     errors, slow = failed_calls / calls, slow_calls / calls
@@ -41,7 +41,7 @@ def fault_of_arm(guardrails: Guardrails, calls: int, failed_calls: int, slow_cal
 def calibration_fault(
     guardrails: Guardrails, key_results: int, mean_probability: float, achieved_share: float
 ) -> str | None:
-    """Return why an arm's forecasts break the guardrail on calibration, or None if they do not or are too few."""
+    """Return why an arm's forecasts break the limit of calibration, or None if they do not or are too few."""
     limit, gap = guardrails.max_calibration_gap, abs(mean_probability - achieved_share)
     if limit is None or key_results < guardrails.min_key_results or gap <= limit:
         return None
@@ -81,7 +81,8 @@ class GuardrailWatch:
     def observe_batch(self, version: LoadedVersion, *, is_failed: bool, duration_s: float) -> None:
         """Count a batch of all current key results for each arm with this version.
 
-        The duration is ignored, because no request waits for the batch.
+        The batch counts as one call, so it affects the share of failed calls and the share of slow calls. Its duration
+        is ignored, because no request waits for it.
         """
         del duration_s
         state = self._runtime.current(version.model.name)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class ArmCalls:
-    """Calls of one arm's model: their number, the number of failed ones, and the durations of calls for requests."""
+    """Calls of one arm's model: their number, the number of failed calls, and the durations of the timed calls."""
 
     calls: int = 0
     failed_calls: int = 0

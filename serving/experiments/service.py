@@ -45,7 +45,7 @@ class Experiments:
         """Return an experiment.
 
         Raises:
-            NotFound: there is none with this name.
+            NotFound: no experiment has this name.
         """
         found = self._read(name)
         if not found:

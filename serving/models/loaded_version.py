@@ -30,7 +30,7 @@ class LoadedVersion:
 
     @property
     def is_rule(self) -> bool:
-        """Whether this is the model's rule, which abstains from a prediction of its own."""
+        """Whether this is the model's rule, whose predictions are recorded as abstained."""
         return self.model.rule is not None and self.trained.scorer is self.model.rule.scorer
 
     @property

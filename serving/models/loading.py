@@ -17,7 +17,7 @@ POLL_S = 0.1
 
 @dataclass(frozen=True)
 class LoadOutcome:
-    """A directive and the live workers. `is_loaded` tells whether all of them serve the version."""
+    """A directive and the live workers. `is_loaded` says whether all of these workers serve the version."""
 
     directive: Directive
     version: str | None

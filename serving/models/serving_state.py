@@ -1,4 +1,4 @@
-"""What one worker serves of one model at one time. It is replaced as a whole, so a request sees a consistent state."""
+"""What one worker serves of one model. The state is replaced as a whole, so each request sees a consistent state."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,7 +1,7 @@
 """Keep the forecasts of all current key results in memory, by model version, all from the same publication.
 
-They are computed in one batch per publication and version: in the background after a publication, and before a newly
-loaded version serves. Requests only look them up; the first request after the start may have to wait for them.
+The forecasts are computed in one batch per publication and version: in the background after a publication, and before a
+newly loaded version serves. Requests only look the forecasts up. The first request after the start may have to wait.
 """
 
 import threading
@@ -233,7 +233,8 @@ def score_rows(version: LoadedVersion, rows: Sequence[Row]) -> dict[KeyResultCyc
     """Predict for feature rows in one batch, by key result and cycle.
 
     Raises:
-        PermanentError: the version cannot predict for them, or an output breaks the model's output schema.
+
+        PermanentError: the version cannot predict for the rows, or an output breaks the model's output schema.
     """
     if not rows:
         return {}
