@@ -37,7 +37,6 @@ def check_assigns(administrator: Identity, assignment: Assignment) -> None:
     """Check that the administrator may create an account with an assignment, or change an account to it.
 
     Raises:
-
         NotAllowed: the administrator of an organisation names another organisation, or none.
     """
     if administrator.organisation_id not in {None, assignment.organisation_id}:
@@ -48,7 +47,6 @@ def check_gives(administrator: Identity, role: Role, organisation_id: str | None
     """Check that the administrator has every right of a role, so that it may give it, and manage accounts that have it.
 
     Raises:
-
         NotAllowed: the administrator lacks one of these rights.
     """
     if missing := rights_of(role, organisation_id) - administrator.rights:
@@ -79,7 +77,6 @@ def check_becomes(actor: Actor, role: Role, assignment: Assignment, plan_before:
     """Check that the actor may create an account with a role and an assignment, or change an account to them.
 
     Raises:
-
         NotAllowed: the actor may not assign the organisation, the role or the plan.
     """
     if actor.identity is None:

@@ -119,7 +119,6 @@ def check_login(request: Request) -> None:
     """Check that a request has a valid credential, whatever its rights. This may block.
 
     Raises:
-
         NotSignedIn: the request has no valid credential.
 
         RateLimited: its account has used up its rate limit.

@@ -233,7 +233,6 @@ def score_rows(version: LoadedVersion, rows: Sequence[Row]) -> dict[KeyResultCyc
     """Predict for feature rows in one batch, by key result and cycle.
 
     Raises:
-
         PermanentError: the version cannot predict for the rows, or an output breaks the model's output schema.
     """
     if not rows:
