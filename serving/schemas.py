@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
-from lakehouse.contracts.allowed_characters import fault_of_id
+from lakehouse.contracts.allowed_characters import fault_of_id, fault_of_name
 from serving.publication_reader import Published
 
 LONGEST_ID = 128
@@ -29,6 +29,13 @@ def natural_key(text: str) -> str:
     return text
 
 
+def one_line(text: str) -> str:
+    """Validate a text that operators see in terminals and logs, where control characters would be interpreted."""
+    if fault := fault_of_name(text):
+        raise ValueError(f"text must not contain control characters; this one {fault}")
+    return text
+
+
 def distinct(ids: list[str]) -> list[str]:
     """Validate that no id is repeated, because each repetition would be answered, recorded and charged again."""
     if len(set(ids)) < len(ids):
@@ -46,6 +53,7 @@ Id = Annotated[
 ]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=2000), AfterValidator(storable)]
 Text = Annotated[str, AfterValidator(storable)]
+Line = Annotated[Text, AfterValidator(one_line)]
 Cursor = Annotated[str, StringConstraints(max_length=LONGEST_CURSOR)]
 Ratio = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False, strict=True)]
 

@@ -13,7 +13,11 @@ group = typer.Typer(
 )
 
 Organisation = Annotated[
-    str | None, typer.Option(help="Id of the organisation whose rows the login may read; by default, all rows.")
+    str | None,
+    typer.Option(
+        help="Id of the organisation whose rows the login may read; by default, all rows. EXPLAIN still shows counts "
+        "of others, so do not rely on it against people whom you do not trust."
+    ),
 ]
 LoginName = Annotated[str, typer.Argument(help="Name of the login: lower-case letters, digits, underscores.")]
 

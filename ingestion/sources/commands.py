@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from ingestion.spool.commands import app as spool
+from lakehouse.contracts.allowed_characters import printable
 from lakehouse.errors import PermanentError
 from lakehouse.settings import load_settings
 
@@ -190,5 +191,5 @@ def _moment(text: str) -> datetime:
 def _print(document: dict[str, Any], lines: list[str], *, as_json: bool) -> None:
     # Text from files may contain control characters, which a terminal would interpret, or lone surrogates, which cannot
     # be encoded.
-    readable = ["".join(c if c.isprintable() else "?" for c in line) for line in lines]
+    readable = [printable(line) for line in lines]
     typer.echo(json.dumps(document, indent=2) if as_json else "\n".join(readable))

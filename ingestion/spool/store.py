@@ -202,6 +202,7 @@ class Spool:
                 raise RetryableError(
                     f"Another process has been opening the spool {self.path} for {BUSY_SECONDS:.0f} s. Try again."
                 )
+            self._create_file()
             connection = sqlite3.connect(self.path, BUSY_SECONDS, isolation_level=None, check_same_thread=False)
             try:
                 self._prepare(connection)
@@ -222,6 +223,11 @@ class Spool:
     def _create_folder(self) -> None:
         with explained(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    def _create_file(self) -> None:
+        with explained(self.path):
+            self.path.touch(0o600)  # only its owner reads the events; SQLite gives its other files the same mode
+            self.path.chmod(0o600)  # also if an earlier release created it
 
     def _free_disk_space(self) -> None:
         """Return disk space to the file system when the spool is empty again after a broker outage."""

@@ -61,6 +61,11 @@ def fault_of_name(text: str) -> str | None:
     return f"contains {_described(found[0])}" if found else None
 
 
+def printable(text: str) -> str:
+    """Return a text with ? for every character that a terminal or a log could interpret."""
+    return "".join(character if character.isprintable() else "?" for character in text)
+
+
 def _described(character: str) -> str:
     name = unicodedata.name(character, "a control character" if ord(character) < 0xA0 else "an unnamed character")
     return f"U+{ord(character):04X} ({name})"

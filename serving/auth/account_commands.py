@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lakehouse.contracts.allowed_characters import printable
 from lakehouse.errors import PermanentError
 from serving.auth.command_context import actor, auth_services
 
@@ -144,7 +145,7 @@ def list_sessions(username: Username) -> None:
     with auth_services() as (services, _):
         for each in services.account_logins.listed(username):
             started = f"since {each.started_at:%Y-%m-%d %H:%M}"
-            typer.echo(f"{each.session_id}\t{each.kind}\t{started}\t{_printable(each.client or '-')}")
+            typer.echo(f"{each.session_id}\t{each.kind}\t{started}\t{printable(each.client or '-')}")
 
 
 @app.command("logout")
@@ -178,11 +179,6 @@ def _password(*, password_stdin: bool, generate: bool) -> str:
 
 def _show(done: str, password: str | None) -> None:
     typer.echo(done if password is None else f"{done} Its password, which is not shown again: {password}")
-
-
-def _printable(text: str) -> str:
-    """Return a text of a client without characters that would control the terminal."""
-    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def _role(name: str) -> "Role":

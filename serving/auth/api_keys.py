@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from lakehouse.contracts.allowed_characters import fault_of_name
 from lakehouse.errors import NotPossible
 from serving.auth.account_rules import check_changes, sees
 from serving.auth.accounts import account_of
@@ -90,7 +91,8 @@ class ApiKeys:
         """Create a key for an account. It has the rights of the account, narrowed by the scopes.
 
         Raises:
-            InvalidAccount: a scope is unknown, the name is empty or too long, or the expiry has passed.
+            InvalidAccount: a scope is unknown, the name is empty, too long or contains control characters, or the
+                expiry has passed.
             NotFound: there is no such account, or the actor may not see it.
             NotAllowed: the account has rights that the actor lacks.
             Conflict: a request of the actor with this idempotency key has already created a key.
@@ -230,6 +232,8 @@ def _valid_keys(reader: Reader, username: str) -> int:
 def _check(name: str, scopes: Sequence[str], expires_at: datetime | None) -> None:
     if not 0 < len(name) <= LONGEST_NAME:
         raise InvalidAccount(f"The name of a key must have 1 to {LONGEST_NAME} characters.", "name")
+    if fault := fault_of_name(name):  # operators see it in terminals
+        raise InvalidAccount(f"The name of a key must not contain control characters; this one {fault}.", "name")
     if unknown := sorted(set(scopes) - SCOPES.keys()):
         known = ", ".join(SCOPES)
         raise InvalidAccount(f"Unknown scopes: {', '.join(unknown)}. The scopes are {known}.", "scopes")

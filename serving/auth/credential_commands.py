@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from lakehouse.contracts.allowed_characters import printable
 from lakehouse.errors import PermanentError
 from serving.auth.command_context import actor, auth_services
 
@@ -39,7 +40,7 @@ def list_keys(username: Annotated[str | None, typer.Option(help="Only the keys o
         for key in services.api_keys.listed(username):
             state = "revoked" if key.revoked_at else f"until {key.expires_at or 'revoked'}"
             used = f"used {key.last_used_at:%Y-%m-%d %H:%M}" if key.last_used_at else "never used"
-            typer.echo(f"{key.prefix}\t{key.username}\t{key.name}\t{','.join(key.scopes)}\t{state}\t{used}")
+            typer.echo(f"{key.prefix}\t{key.username}\t{printable(key.name)}\t{','.join(key.scopes)}\t{state}\t{used}")
 
 
 @api_keys.command("revoke")
@@ -92,7 +93,7 @@ def list_audit_events(
         for row in AuditEvents(warehouse).page(limit, None, subject=subject).items:
             at = f"{row['occurred_at']:%Y-%m-%d %H:%M:%S}"
             columns = (row["event_id"], at, *(row[name] for name in ("actor", "action", "subject", "outcome")))
-            typer.echo("\t".join(map(str, (*columns, json.dumps(row["details"])))))
+            typer.echo("\t".join(printable(str(each)) for each in (*columns, json.dumps(row["details"]))))
 
 
 @audit.command("verify")

@@ -5,6 +5,7 @@
 | sees objects of | its organisation | its organisation | its organisation | its organisation |
 | sees the activity of | its own user | its own user | its own user, users of led teams | its organisation |
 | changes objects of | - | its user's team | its user's team, led teams | its organisation |
+| sees e-mail addresses of users of | - | - | its user's team, led teams | its organisation |
 
 Objects are teams, cycles, objectives, key results and check-ins. Cycles belong to no team. `roles` decides what a role
 may do with objects.
@@ -17,6 +18,7 @@ The rules reach the database as parameters of the queries (`parameters`), and ev
 organisation of an object is its team's organisation (ADR 18).
 """
 
+from collections.abc import Collection
 from typing import Any
 
 from serving.auth.roles import Identity, Role
@@ -29,6 +31,11 @@ UNRESTRICTED: dict[str, Any] = {
     "own_user_id": None,
     "led_team_ids": [],
 }
+
+
+def sees_personal_fields(identity: Identity, team_id: str | None, own_and_led_team_ids: Collection[str]) -> bool:
+    """Return whether an identity with the right to define users sees the e-mail address of a user of a team."""
+    return identity.role in OF_THE_ORGANISATION or team_id in own_and_led_team_ids
 
 
 def parameters(identity: Identity) -> dict[str, Any]:

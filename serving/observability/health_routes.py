@@ -13,6 +13,7 @@ from starlette.responses import Response
 from lakehouse.errors import RetryableError
 from serving.auth.authenticator import bearer_of
 from serving.auth.authorization import session_cookie
+from serving.auth.roles import Right
 from serving.errors import NotSignedIn
 from serving.http.strict_requests import StrictRoute
 from serving.observability.health import State
@@ -35,7 +36,7 @@ class ReadyState(BaseModel):
 
 
 class HealthState(BaseModel):
-    """The health of the service and, with a login, the state of each dependency."""
+    """The health of the service and, with the right `read-system`, the state of each dependency."""
 
     status: State
     checks: dict[str, dict[str, Any]] = Field(default_factory=dict)
@@ -64,13 +65,13 @@ async def readyz(services: ServicesDep) -> JSONResponse:
     responses=_unavailable(HealthState, "The warehouse is unavailable.", {"status": "unavailable"}),
 )
 async def health(request: Request, services: ServicesDep) -> JSONResponse:
-    """Return the health of the service; with a login, also the state of each dependency.
+    """Return the health of the service; with the right `read-system`, also the state of each dependency.
 
     The status code is 503 only if the warehouse is unavailable.
     """
     state, checks = await services.health_check()
-    is_known = await _is_known(request, services)
-    body: dict[str, Any] = {"status": state, "checks": checks} if is_known else {"status": state}
+    sees_checks = await _may_read_system(request, services)
+    body: dict[str, Any] = {"status": state, "checks": checks} if sees_checks else {"status": state}
     return _probe_response(body, is_available=state != "unavailable")
 
 
@@ -97,21 +98,24 @@ async def prometheus_metrics(services: ServicesDep) -> Response:
     return Response(await services.metrics_page(), media_type=CONTENT_TYPE_LATEST)
 
 
-async def _is_known(request: Request, services: Services) -> bool:
-    """Return whether the caller is logged in. Under overload, this must not wait for a thread of the requests."""
+async def _may_read_system(request: Request, services: Services) -> bool:
+    """Return whether the caller sees the checks, which describe all organisations of the installation.
+
+    Under overload, this must not wait for a thread of the requests.
+    """
     authorization, cookie = (request.headers.get(name) for name in ("authorization", "cookie"))
     if authorization is None and cookie is None:
         return False
-    if authorization is not None and services.recognise(authorization.encode("latin-1")) is not None:
-        return True
-    return await to_thread.run_sync(_is_logged_in, request, services, limiter=request.app.state.threads_of_health)
+    if authorization is not None and (known := services.recognise(authorization.encode("latin-1"))) is not None:
+        return known.may(Right.READ_SYSTEM)
+    return await to_thread.run_sync(_has_right, request, services, limiter=request.app.state.threads_of_health)
 
 
-def _is_logged_in(request: Request, services: Services) -> bool:
+def _has_right(request: Request, services: Services) -> bool:
     try:
-        services.auth.authenticator.authenticate(
+        identity = services.auth.authenticator.authenticate(
             request.headers.get("authorization"), session_cookie(request, services)
         )
     except (NotSignedIn, RetryableError):
         return False
-    return True
+    return identity.may(Right.READ_SYSTEM)

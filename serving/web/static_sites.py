@@ -12,7 +12,8 @@ _BASE = (
 CATALOG_POLICY = (
     f"{_BASE}; script-src 'self' 'unsafe-inline'; connect-src 'self'; img-src 'self' data:; font-src 'self' data:"
 )
-QUALITY_POLICY = f"{_BASE}; img-src 'self' data:; font-src 'self'"
+# Great Expectations does not escape values, so in a sandbox a page can neither run scripts nor open another site.
+QUALITY_POLICY = f"{_BASE}; img-src 'self' data:; font-src 'self'; sandbox allow-same-origin"
 
 
 def site_file(site: Path, path: str) -> Path:

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from lakehouse.errors import ContractViolation, RetryableError
 from serving.auth.roles import Identity
-from serving.auth.visibility import OF_THE_ORGANISATION, parameters
+from serving.auth.visibility import OF_THE_ORGANISATION, parameters, sees_personal_fields
 from serving.data.similar_ids import similar_ids
 from serving.errors import NotAllowed, NotFound, NotPublished, UnknownName
 from serving.publication_reader import Connection
@@ -158,6 +158,21 @@ class References:
         known.fetch([entity])
         return identity.organisation_id in (None, known.owner(entity).organisation_id)
 
+    def check_reads_definition(self, entity: Entity, identity: Identity) -> None:
+        """Check that the caller may read the definition of an entity that it may see.
+
+        Raises:
+            NotAllowed: the definition contains the e-mail address of a user whom the caller may not change.
+        """
+        known = Known(self._store)
+        known.fetch([entity])
+        teams = _teams_of(identity, known)
+        if entity[0] == USER and not sees_personal_fields(identity, known.owner(entity).team_id, teams):
+            raise NotAllowed(
+                "The definition of a user contains an e-mail address, so your account may read it only for users of "
+                f"its teams ({', '.join(sorted(teams)) or 'none'}). GET /v1/users shows everything else."
+            )
+
     def _check_known(self, item: Item, known: Known, identity: Identity) -> None:
         for name, reference in _references(item):
             owner = known.owner(reference)
@@ -222,6 +237,10 @@ def _check_change(item: Item, owner: Owner, identity: Identity, teams: frozenset
 def _check_team(item: Item, owner: Owner, identity: Identity, teams: frozenset[str]) -> None:
     if identity.role in OF_THE_ORGANISATION or owner.team_id in teams:
         return
+    if item.writable.event_type in {CYCLE, "okr.cycle.closed.v1"}:
+        raise NotAllowed("Cycles belong to the whole organisation: only admins and services may change them.")
+    if item.writable.event_type == TEAM and item.if_match is None:
+        raise NotAllowed("Only admins and services may define new teams; leads may change the teams that they lead.")
     belongs = "no team" if owner.team_id is None else repr(owner.team_id)
     raise NotAllowed(
         f"Your account may change only what belongs to its teams ({', '.join(sorted(teams)) or 'none'}); this "

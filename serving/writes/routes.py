@@ -75,7 +75,7 @@ def _add_creation(writable: Writable) -> None:
     action = "Define a new" if writable.kind is Kind.DEFINITION else f"Post {writable.article}"
     router.post(
         f"/{writable.collection}", status_code=202, summary=f"{action} {writable.title}", responses=ACCEPTED,
-        description=_about(writable), name=f"create_{writable.name}",
+        description=_about(writable, is_new=True), name=f"create_{writable.name}",
     )(_annotated(create, writable))  # fmt: skip
 
 
@@ -116,13 +116,14 @@ def _add_definition(writable: Writable) -> None:
             raise NotFound(f"There is no {writable.title} {entity_id!r}; GET /v1/{writable.collection} lists them.")
         return definition_answer(entity, found, response)
 
-    example = examples.definition(writable.event_type)
+    example, is_user = examples.definition(writable.event_type), writable.name == "user"
     router.get(
         f"/{writable.collection}/{{{writable.id_field}:path}}/definition",
         responses={200: {"content": {"application/json": {"example": example}}}, **READ_ERRORS},
         summary=f"Get the newest definition of {writable.article} {writable.title}",
         name=f"definition_of_{writable.name}",
-        description="Return the newest definition, even if it is not published yet, with its entity tag.",
+        description="Return the newest definition, even if it is not published yet, with its entity tag."
+        + (" Leads may read it only for users of their teams, because it contains the e-mail address." * is_user),
     )(definition)  # fmt: skip
 
 
@@ -147,9 +148,19 @@ def _add_ending(writable: Ending) -> None:
     )(_annotated(end, writable))  # fmt: skip
 
 
-def _about(writable: Writable) -> str:
+def _about(writable: Writable, *, is_new: bool = False) -> str:
     documentation = " ".join((writable.contract.model.__doc__ or "").split())
-    return f"{documentation}\n\nThe event `{writable.event_type}` is accepted; `status_url` shows its progress."
+    who = _who(writable, is_new=is_new)
+    return f"{documentation}\n\nThe event `{writable.event_type}` is accepted; `status_url` shows its progress.{who}"
+
+
+def _who(writable: Writable, *, is_new: bool) -> str:
+    """Return who may write an event, if the right of the route is not enough."""
+    if writable.name == "cycle":
+        return " Only admins and services may change cycles, because cycles belong to no team; others get a 403."
+    if writable.name == "team" and is_new:
+        return " Only admins and services may define new teams; leads get a 403, as the new team is not theirs."
+    return " Leads may change only what belongs to their teams." if writable.right is Right.DEFINE else ""
 
 
 def _write_request(
@@ -186,7 +197,7 @@ def write_events(  # noqa: PLR0913, PLR0917 -- the parts of the request
 ) -> BulkAccepted:
     """Accept up to 500 events of any type that the other endpoints write, all of them or none.
 
-    In the rate limit, every 10 events count as a request. Later events may refer to entities that earlier ones define.
+    In the rate limit, every 10 events count as a request. Events may refer to entities that others of them define.
     If any event is invalid, none is accepted, and the response says which ones are invalid and why.
     """
     charge(request.scope, identity, len(body.events))

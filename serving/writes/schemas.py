@@ -51,7 +51,7 @@ class BulkEvent(Body):
 
 
 class BulkRequest(Body):
-    """Events that are accepted together, or not at all. Later events may refer to entities that earlier ones define."""
+    """Events that are accepted together, or not at all. They may refer to entities that others of them define."""
 
     events: Annotated[list[BulkEvent], Field(min_length=1, max_length=MAX_EVENTS)]
 

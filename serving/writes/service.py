@@ -103,9 +103,16 @@ class Writes:
         raise RetryableError("The same request was sent several times concurrently. Send it again.")
 
     def current(self, entity: Entity, identity: Identity) -> Version | None:
-        """Return the newest version of an entity that the caller may see."""
+        """Return the newest version of an entity that the caller may see.
+
+        Raises:
+            NotAllowed: see `References.check_reads_definition`.
+        """
         version = self._store.versions([entity]).get(entity)
-        return version if version is not None and self._references.is_visible(entity, identity) else None
+        if version is None or not self._references.is_visible(entity, identity):
+            return None
+        self._references.check_reads_definition(entity, identity)
+        return version
 
     def _finish_others(self, items: Sequence[Item]) -> None:
         """Send the events of requests whose process ended before they were written to disk.

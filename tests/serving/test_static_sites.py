@@ -65,3 +65,4 @@ def test_only_the_catalog_may_run_scripts_and_neither_site_may_call_another(site
         assert "default-src 'none'" in policy
         assert ("script-src 'self' 'unsafe-inline'" in policy) is scripts
         assert "http" not in policy
+        assert ("sandbox allow-same-origin" in policy) is not scripts, "a value in a report must not open another site"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ingestion.sources.okr_files.csv_format import FileFormat
 from ingestion.sources.okr_files.text_lines import Lines
-from lakehouse.contracts.allowed_characters import normalised_name
+from lakehouse.contracts.allowed_characters import normalised_name, printable
 from lakehouse.errors import ContractViolation
 
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
@@ -90,7 +90,7 @@ def _cells(text: str, delimiter: str) -> list[str]:
 
 def _describe_mismatch(header: Header, missing: list[str], expected: str) -> str:
     found = ", ".join(header.columns)
-    shown = "".join(character if character.isprintable() else "?" for character in found)[:500]
+    shown = printable(found)[:500]
     surplus = {name.casefold(): name for name in header.columns}
     suggestions = [
         f"{similar[0]!r} looks like {column}"

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field, StringConstraints
 
-from serving.schemas import Body, Text
+from serving.schemas import Body, Line, Text
 
 EXAMPLE = {
     "prefix": "8f3a1c0b9d2e", "username": "app", "name": "nightly export", "scopes": ["read-data"],
@@ -50,7 +50,7 @@ class NewApiKeyResponse(ApiKeyRecord):
 class ApiKeyBody(Body):
     """A new API key."""
 
-    name: Annotated[Text, StringConstraints(min_length=1, max_length=200)] = Field(description="What the key is for.")
+    name: Annotated[Line, StringConstraints(min_length=1, max_length=200)] = Field(description="What the key is for.")
     scopes: Annotated[list[Text], Field(min_length=1, max_length=50, description="Rights, as in GET /admin/roles.")]
     days: Annotated[int | None, Field(ge=1, le=LONGEST_LIFE_DAYS)] = Field(
         default=None, description="Days until the key expires. If omitted, it never does."

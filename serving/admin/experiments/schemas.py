@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field, StringConstraints
 
 from serving.experiments.experiment import State, Unit
 from serving.models.catalog import DEFAULT_MODEL
-from serving.schemas import Body, Id, Text
+from serving.schemas import Body, Id, Line
 
 Share = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 EXAMPLE_BODY = {
@@ -61,7 +61,7 @@ class ExperimentBody(Body):
 class StopBody(Body):
     """Why an experiment is stopped."""
 
-    because: Annotated[Text, StringConstraints(min_length=1, max_length=1_000)]
+    because: Annotated[Line, StringConstraints(min_length=1, max_length=1_000)]
 
 
 class ExperimentRecord(BaseModel):

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from lakehouse.contracts.allowed_characters import printable
 from serving.auth.command_context import actor, auth_services
 
 app = typer.Typer(no_args_is_help=True, help="Manage rate plans, which limit the requests of accounts.")
@@ -17,7 +18,7 @@ def list_plans() -> None:
     with auth_services() as (_, warehouse):
         for plan in RatePlanChanges(warehouse).all():
             limits = f"{plan.requests_per_second:g} requests per second, {plan.burst} at once"
-            typer.echo(f"{plan.name}\t{limits}\t{plan.description}")
+            typer.echo(f"{plan.name}\t{limits}\t{printable(plan.description)}")
 
 
 @app.command("set")

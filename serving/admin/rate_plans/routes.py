@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field, StringConstraints
 
 from serving.admin.routing import IsOperator, OperatorDep, admin_router, described
 from serving.limits.rate_plan_changes import StoredPlan
-from serving.schemas import Body, Text
+from serving.schemas import Body, Line
 from serving.services import ServicesDep
 
 router = admin_router("rate plans")
@@ -42,7 +42,7 @@ class RatePlanBody(Body):
 
     requests_per_second: Annotated[float, Field(ge=0.01, le=1_000_000, allow_inf_nan=False)]
     burst: Annotated[int, Field(ge=1, le=1_000_000)]
-    description: Annotated[Text, StringConstraints(min_length=1, max_length=500)]
+    description: Annotated[Line, StringConstraints(min_length=1, max_length=500)]
 
 
 @router.get(

@@ -37,6 +37,7 @@ def test_events_wait_in_order_of_arrival_readable_by_their_owner_only(spool: Spo
     kept = spool.oldest(10)
     assert [(each.topic, each.key, each.value) for each in kept] == [(e.topic, e.key, e.value) for e in events]
     assert stat.S_IMODE(spool.path.parent.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(each.stat().st_mode) for each in spool.path.parent.glob(f"{spool.path.name}*")} == {0o600}
     assert spooled_sources(spool.path.parent) == ["source"]
 
 

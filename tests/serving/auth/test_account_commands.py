@@ -179,3 +179,14 @@ def test_no_route_of_auth_accepts_fields_of_the_account(api: Api, auth: Auth) ->
     grant = {"refresh_token": form.json()["refresh_token"], "role": "admin", "scope": "administer"}
     assert api.client.post("/auth/refresh", json=grant).status_code == 422
     assert api.client.request("DELETE", "/auth/sessions?username=admin", headers=headers).status_code == 422
+
+
+def test_a_key_named_before_names_were_checked_is_listed_without_its_control_characters(
+    okr: Run, auth: Auth, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new_account(auth, "earlier")
+    with monkeypatch.context() as patch:
+        patch.setattr("serving.auth.api_keys.fault_of_name", lambda _name: None)
+        auth.api_keys.add("earlier", "\x1b[2J\nfake\tadmin", ["predict"], OPERATOR)
+    [line] = okr("api-key", "list", "--username", "earlier").stdout.splitlines()
+    assert line.split("\t")[2] == "?[2J?fake?admin"

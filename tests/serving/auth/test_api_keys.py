@@ -200,3 +200,19 @@ def test_a_cached_credential_is_not_verified_again(auth: Auth, monkeypatch: pyte
 
     monkeypatch.setattr(auth.authenticator._tokens, "verify", verify)
     assert authenticate(header) is first
+
+
+@pytest.mark.parametrize("name", ["\x1b]0;owned\x07", "two\nlines", "tab\tcell", "\u202eesrever", "\x9b2J"])
+def test_a_name_that_would_control_a_terminal_is_refused(api: Api, auth: Auth, name: str) -> None:
+    username = f"naming-{name.encode().hex()}"
+    new_account(auth, username)
+    with pytest.raises(InvalidAccount, match="control characters"):
+        auth.api_keys.add(username, name, ["predict"], OPERATOR)
+    body = {"name": name, "scopes": ["predict"]}
+    answer = api.client.post(f"/admin/accounts/{username}/api-keys", json=body, headers=api.headers("admin"))
+    assert answer.status_code == 422
+    plan = {"requests_per_second": 1, "burst": 1, "description": name}
+    assert api.client.put("/admin/rate-plans/named", json=plan, headers=api.headers("admin")).status_code == 422
+    reason = {"because": name}
+    stop = api.client.post("/admin/experiments/none/stop", json=reason, headers=api.headers("admin"))
+    assert stop.status_code == 422

@@ -9,7 +9,7 @@ from lakehouse.errors import ContractViolation, OkrError
 from serving.auth.roles import RIGHTS, Identity, Role
 from serving.errors import NotAllowed, NotFound, NotPersisted, UnknownName, VersionMismatch
 from serving.writes.items import Item
-from serving.writes.operations import BY_EVENT_TYPE, CHECK_IN, COMMENT, KEY_RESULT, OBJECTIVE, TEAM, USER
+from serving.writes.operations import BY_EVENT_TYPE, CHECK_IN, COMMENT, CYCLE, KEY_RESULT, OBJECTIVE, TEAM, USER
 from serving.writes.service import Accepted, WriteRequest
 from tests.serving.live_server import Api
 from tests.serving.writes.definitions import accepted, new_organisation, word, write
@@ -226,3 +226,31 @@ def test_a_restricted_account_may_not_name_what_is_not_defined_yet(api: Api, our
     write_request = WriteRequest("test", {}, None, allow_unknown=True)
     with pytest.raises(NotAllowed):
         api.services.writes.submit(write_request, [], account(ours, Role.SERVICE))
+
+
+def test_a_lead_reads_the_email_addresses_of_the_users_of_its_teams_only(api: Api, ours: str, theirs: str) -> None:
+    current, user = api.services.writes.current, (USER, f"user-{ours}")
+    readers = [account(ours, Role.SERVICE), account(ours, Role.ADMIN), account(ours, Role.LEAD, f"team-{ours}")]
+    readers.append(account(ours, Role.LEAD, user=f"user-{ours}"))
+    for reader in readers:
+        version = current(user, reader)
+        assert version is not None
+        assert version.data["email"] == f"{ours}@example.com"
+    other = account(ours, Role.LEAD, "another-team")
+    with pytest.raises(NotAllowed, match="e-mail"):
+        current(user, other)
+    assert current((TEAM, f"team-{ours}"), other), "it contains nothing personal"
+    assert current((USER, f"user-{theirs}"), other) is None, "of another organisation: as if it did not exist"
+
+
+def test_a_lead_is_told_that_it_cannot_define_cycles_and_new_teams(api: Api, ours: str) -> None:
+    lead, org = account(ours, Role.LEAD, f"team-{ours}"), f"org-{ours}"
+    cycle = {"organisation_id": org, "name": "n", "starts_on": "2026-10-01", "ends_on": "2026-12-31"}
+    for event_type, data, message in (
+        (CYCLE, cycle, "Cycles belong to the whole organisation"),
+        ("okr.cycle.closed.v1", {"cycle_id": f"cycle-{ours}"}, "Cycles belong to the whole organisation"),
+        (TEAM, {"organisation_id": org, "name": "n"}, "Only admins and services may define new teams"),
+    ):
+        with pytest.raises(NotAllowed, match=message):
+            submit(api, lead, event_type, data)
+    assert submit(api, lead, TEAM, {"team_id": f"team-{ours}", "organisation_id": org, "name": "Sales"}, "*").events

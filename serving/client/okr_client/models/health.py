@@ -6,7 +6,7 @@ from msgspec import Struct
 
 
 class HealthState(Struct, frozen=True, kw_only=True):
-    """The health of the service and, with a login, the state of each dependency."""
+    """The health of the service and, with the right `read-system`, the state of each dependency."""
 
     status: str
     checks: dict[str, dict[str, Any]] | None = None

@@ -21,7 +21,7 @@ def _readyz() -> Call[models.ReadyState]:
 
 
 def _health() -> Call[models.HealthState]:
-    """Return the health of the service; with a login, also the state of each dependency.
+    """Return the health of the service; with the right `read-system`, also the state of each dependency.
 
     The status code is 503 only if the warehouse is unavailable.
     """

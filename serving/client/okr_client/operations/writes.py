@@ -89,7 +89,8 @@ def _create_user(
 ) -> Call[models.WriteAccepted]:
     """The full state of a user; the newest event applies.
 
-    The event `okr.user.defined.v1` is accepted; `status_url` shows its progress.
+    The event `okr.user.defined.v1` is accepted; `status_url` shows its progress. Leads may change only what
+    belongs to their teams.
     """
     return Call(
         "POST",
@@ -102,7 +103,9 @@ def _create_user(
 
 
 def _definition_of_user(user_id: str) -> Call[models.Definition]:
-    """Return the newest definition, even if it is not published yet, with its entity tag."""
+    """Return the newest definition, even if it is not published yet, with its entity tag. Leads may read it only for
+    users of their teams, because it contains the e-mail address.
+    """
     return Call("GET", "/v1/users/{user_id}/definition", models.Definition, path_values={"user_id": user_id})
 
 
@@ -116,7 +119,8 @@ def _create_team(
 ) -> Call[models.WriteAccepted]:
     """The full state of a team; the newest event applies.
 
-    The event `okr.team.defined.v1` is accepted; `status_url` shows its progress.
+    The event `okr.team.defined.v1` is accepted; `status_url` shows its progress. Only admins and services may
+    define new teams; leads get a 403, as the new team is not theirs.
     """
     return Call(
         "POST",
@@ -145,7 +149,8 @@ def _create_cycle(
 ) -> Call[models.WriteAccepted]:
     """The full state of a cycle; `ends_on` is its last day (inclusive, UTC).
 
-    The event `okr.cycle.defined.v1` is accepted; `status_url` shows its progress.
+    The event `okr.cycle.defined.v1` is accepted; `status_url` shows its progress. Only admins and services may
+    change cycles, because cycles belong to no team; others get a 403.
     """
     return Call(
         "POST",
@@ -181,7 +186,8 @@ def _create_objective(
 ) -> Call[models.WriteAccepted]:
     """The full state of an objective, aligned with its parent if it has one; the newest event applies.
 
-    The event `okr.objective.defined.v1` is accepted; `status_url` shows its progress.
+    The event `okr.objective.defined.v1` is accepted; `status_url` shows its progress. Leads may change only what
+    belongs to their teams.
     """
     return Call(
         "POST",
@@ -224,7 +230,8 @@ def _create_key_result(
     """The full state of a key result; a later event with a different target changes the target. progress = (value -
     baseline) / (target - baseline). A metric that should fall has a target below its baseline.
 
-    The event `okr.key_result.defined.v1` is accepted; `status_url` shows its progress.
+    The event `okr.key_result.defined.v1` is accepted; `status_url` shows its progress. Leads may change only what
+    belongs to their teams.
     """
     return Call(
         "POST",
@@ -259,7 +266,8 @@ def _definition_of_key_result(key_result_id: str) -> Call[models.Definition]:
 def _deactivation_of_user(user_id: str, *, idempotency_key: str | None = None) -> Call[models.WriteAccepted]:
     """A user left or is no longer allowed to log in. Their texts stay; erasing them is a separate process.
 
-    The event `okr.user.deactivated.v1` is accepted; `status_url` shows its progress.
+    The event `okr.user.deactivated.v1` is accepted; `status_url` shows its progress. Leads may change only what
+    belongs to their teams.
     """
     return Call(
         "POST",
@@ -276,7 +284,8 @@ def _archival_of_team(
 ) -> Call[models.WriteAccepted]:
     """A team was dissolved; `successor_team_id` names the team that replaces it, if any.
 
-    The event `okr.team.archived.v1` is accepted; `status_url` shows its progress.
+    The event `okr.team.archived.v1` is accepted; `status_url` shows its progress. Leads may change only what
+    belongs to their teams.
     """
     return Call(
         "POST",
@@ -293,7 +302,8 @@ def _closing_of_cycle(
 ) -> Call[models.WriteAccepted]:
     """The results of a cycle were agreed on: later check-ins are corrections.
 
-    The event `okr.cycle.closed.v1` is accepted; `status_url` shows its progress.
+    The event `okr.cycle.closed.v1` is accepted; `status_url` shows its progress. Only admins and services may
+    change cycles, because cycles belong to no team; others get a 403.
     """
     return Call(
         "POST",
@@ -310,7 +320,8 @@ def _archival_of_objective(
 ) -> Call[models.WriteAccepted]:
     """An objective and its key results were abandoned, merged or entered by mistake.
 
-    The event `okr.objective.archived.v1` is accepted; `status_url` shows its progress.
+    The event `okr.objective.archived.v1` is accepted; `status_url` shows its progress. Leads may change only what
+    belongs to their teams.
     """
     return Call(
         "POST",
@@ -327,7 +338,8 @@ def _archival_of_key_result(
 ) -> Call[models.WriteAccepted]:
     """A key result was abandoned, merged or entered by mistake. It does not count as missed.
 
-    The event `okr.key_result.archived.v1` is accepted; `status_url` shows its progress.
+    The event `okr.key_result.archived.v1` is accepted; `status_url` shows its progress. Leads may change only
+    what belongs to their teams.
     """
     return Call(
         "POST",
@@ -351,7 +363,8 @@ def _replace_user(
 ) -> Call[models.WriteAccepted]:
     """The full state of a user; the newest event applies.
 
-    The event `okr.user.defined.v1` is accepted; `status_url` shows its progress.
+    The event `okr.user.defined.v1` is accepted; `status_url` shows its progress. Leads may change only what
+    belongs to their teams.
 
     All fields are replaced: an omitted field gets its default.
     """
@@ -377,7 +390,8 @@ def _replace_team(
 ) -> Call[models.WriteAccepted]:
     """The full state of a team; the newest event applies.
 
-    The event `okr.team.defined.v1` is accepted; `status_url` shows its progress.
+    The event `okr.team.defined.v1` is accepted; `status_url` shows its progress. Leads may change only what
+    belongs to their teams.
 
     All fields are replaced: an omitted field gets its default.
     """
@@ -405,7 +419,8 @@ def _replace_cycle(
 ) -> Call[models.WriteAccepted]:
     """The full state of a cycle; `ends_on` is its last day (inclusive, UTC).
 
-    The event `okr.cycle.defined.v1` is accepted; `status_url` shows its progress.
+    The event `okr.cycle.defined.v1` is accepted; `status_url` shows its progress. Only admins and services may
+    change cycles, because cycles belong to no team; others get a 403.
 
     All fields are replaced: an omitted field gets its default.
     """
@@ -434,7 +449,8 @@ def _replace_objective(
 ) -> Call[models.WriteAccepted]:
     """The full state of an objective, aligned with its parent if it has one; the newest event applies.
 
-    The event `okr.objective.defined.v1` is accepted; `status_url` shows its progress.
+    The event `okr.objective.defined.v1` is accepted; `status_url` shows its progress. Leads may change only what
+    belongs to their teams.
 
     All fields are replaced: an omitted field gets its default.
     """
@@ -473,7 +489,8 @@ def _replace_key_result(
     """The full state of a key result; a later event with a different target changes the target. progress = (value -
     baseline) / (target - baseline). A metric that should fall has a target below its baseline.
 
-    The event `okr.key_result.defined.v1` is accepted; `status_url` shows its progress.
+    The event `okr.key_result.defined.v1` is accepted; `status_url` shows its progress. Leads may change only what
+    belongs to their teams.
 
     All fields are replaced: an omitted field gets its default.
     """
@@ -535,7 +552,7 @@ def _write_events(
 ) -> Call[models.BulkAccepted]:
     """Accept up to 500 events of any type that the other endpoints write, all of them or none.
 
-    In the rate limit, every 10 events count as a request. Later events may refer to entities that earlier ones
+    In the rate limit, every 10 events count as a request. Events may refer to entities that others of them
     define. If any event is invalid, none is accepted, and the response says which ones are invalid and why.
     """
     return Call(
