@@ -70,8 +70,9 @@ def test_the_account_pays_for_the_exchange_of_a_refresh_token_or_keeps_the_token
     with monkeypatch.context() as patch:
         patch.setattr(plans, "refresh", lambda: None)
         patch.setattr(plans, "_by_name", {**plans._by_name, "standard": RatePlan("standard", 0.01, 1)})
-        answers = [ask(api, auth.grants.first(account).access.text) for _ in range(2)]
-        assert answers[-1].status_code == 429
+        access = auth.grants.first(account).access.text
+        # On a busy machine, Redis can be late, and the worker's own bucket then allows another request.
+        until(lambda: ask(api, access).status_code == 429, "the account has used up its plan")
         answer = api.client.post("/auth/refresh", json={"refresh_token": token})
         assert (answer.status_code, answer.json()["violated-policies"]) == (429, ["standard"])
     redis.Redis.from_url(api.settings.require("redis_url")).delete("okr:rate:user:refresher")
