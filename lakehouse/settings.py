@@ -86,7 +86,7 @@ class Settings(BaseSettings):
     api_port: int = 0
     api_workers: int = Field(default=1, ge=1, le=256, description="processes that `okr serve` starts")
     metrics_token: SecretStr = Field(
-        default=SecretStr(""), description="bearer token for GET /metrics; without one, nobody may read it"
+        default=SecretStr(""), description="bearer token for GET /metrics; without it, no one may read them"
     )
     jwt_secret: SecretStr = SecretStr("")
     admin_password: SecretStr = SecretStr("")

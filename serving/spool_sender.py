@@ -2,7 +2,7 @@
 
 Requests therefore do not depend on Kafka, and accepted events survive a restart of the service or the broker. Check-ins
 and other writes of users have one sender. Request latencies have another, with its own file, limits and thread, so
-latencies never delay users' writes or cause their rejection. (Predictions have a log of their own:
+latencies never delay users' writes or cause their rejection. (Predictions have a separate log:
 `serving.prediction_log`.)
 
 `post`, used for latencies, only writes to the spool. `deliver` and `deliver_all`, used for users' writes, also wait

@@ -1,6 +1,7 @@
 """Cursors of the admin lists: the sort key of a page's last row, encoded as opaque text.
 
-The lists of /v1 have cursors of their own, because those depend on columns of the marts and on filters.
+The lists of /v1 have other cursors (serving/data/lists/cursors.py), which depend on columns of the marts and on
+filters.
 """
 
 import base64

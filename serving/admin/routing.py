@@ -1,4 +1,4 @@
-"""What all routes of /admin have in common: who may call them, paging, and their description."""
+"""Helpers of all routes of /admin: who may call them, paging, and their description."""
 
 from typing import Annotated, Any
 

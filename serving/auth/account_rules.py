@@ -52,8 +52,9 @@ def check_gives(administrator: Identity, role: Role, organisation_id: str | None
     if missing := rights_of(role, organisation_id) - administrator.rights:
         scopes = ", ".join(sorted(right.scope for right in missing))
         raise NotAllowed(
-            f"An account with the role {role.value} has rights that your credential lacks: {scopes}. Only somebody who "
-            "has them may manage such an account. Log in as an administrator, or use an API key with these scopes."
+            f"An account with the role {role.value} has rights that your credential lacks: {scopes}. Only a caller "
+            "with these rights may manage such an account. Log in as an administrator, or use an API key with these "
+            "scopes."
         )
 
 

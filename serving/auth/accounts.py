@@ -91,7 +91,7 @@ class Accounts:
             }  # fmt: skip
             with self._warehouse.connection() as connection:
                 if not Reader(connection).rows(PACKAGE, "seed_account", values):
-                    continue  # somebody changed the account in the meantime, or another worker created it
+                    continue  # the account was changed in the meantime, or another worker created it
                 self._audit.record_in(connection, Event("account.seeded", "os:okr serve", username))
             get_logger(__name__).info("account seeded", username=username)
 

@@ -27,7 +27,7 @@ START = "okr_"
 PREFIX_BYTES, SECRET_BYTES = 6, 32
 _KEY = re.compile(r"okr_([0-9a-f]{12})_([A-Za-z0-9_-]{43})")
 OVERLAP = timedelta(hours=24)
-MAX_VALID_KEYS = 50  # of an account: each has a rate limit of its own
+MAX_VALID_KEYS = 50  # of an account: each has a separate rate limit
 LONGEST_NAME = 200
 INVALID = "The API key is unknown, expired or revoked."
 

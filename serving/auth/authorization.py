@@ -1,8 +1,8 @@
 """FastAPI dependencies that authenticate a request and check the rights of its identity.
 
-Dependencies of the API are coroutines without dependencies of their own. FastAPI runs any other function in a thread,
-and solving a further dependency takes time too: both take longer than authentication with a credential that was
-verified within the last minute. Only code that may block runs in a thread.
+FastAPI's dependencies in this API are coroutines without further dependencies. FastAPI runs any other function in a
+thread, and resolving a further dependency takes time, too. Both take longer than authentication with a credential that
+was verified within the last minute. Only code that may block runs in a thread.
 """
 
 from typing import Annotated

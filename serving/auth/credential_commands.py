@@ -73,7 +73,7 @@ def list_signing_keys() -> None:
 
 @auth.command("rotate-keys")
 def rotate_keys() -> None:
-    """Create a new key, which starts signing access tokens a minute later. Nobody is logged out."""
+    """Create a new key, which starts signing access tokens a minute later. No one is logged out."""
     with auth_services() as (services, _):
         key = services.key_rotation.rotate(actor()).key
     typer.echo(f"The key {key.kid} signs from {key.signs_from:%Y-%m-%d %H:%M:%S} UTC.")

@@ -50,7 +50,7 @@ RIGHTS: dict[Role, frozenset[Right]] = {
     Role.ADMIN: frozenset(Right),
     Role.SERVICE: _READ | {Right.RECORD, Right.DEFINE, Right.READ_SYSTEM},
 }
-# Nobody who belongs to a single organisation has these: they concern every organisation of the installation.
+# No account of an organisation has these rights, because they concern every organisation of the installation.
 OF_THE_INSTALLATION = frozenset({Right.ADMINISTER, Right.READ_SYSTEM, Right.SEE_SITES})
 
 

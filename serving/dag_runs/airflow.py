@@ -1,4 +1,4 @@
-"""A client of Airflow's REST API v2, with a login of its own. It only reads DAGs and starts runs.
+"""A client of Airflow's REST API v2, with a separate login. It only reads DAGs and starts runs.
 
 Airflow's SimpleAuthManager has four roles. The login has `user`, the least privileged role that may start runs. `user`
 may also change and delete runs and pause DAGs, but not change connections, variables or pools.

@@ -58,7 +58,7 @@ class FastApplication:
         await self._app(scope, receive, send)
 
     def remember(self, data: bytes, head: Head, body_bytes: int) -> None:
-        """Remember the head of a request, unless it contains ids of its own. `data` is the whole request."""
+        """Remember the head of a request, unless it contains ids of the request. `data` is the whole request."""
         head_bytes = len(data) - body_bytes
         if head.request_id is None and head.traceparent is None and head_bytes <= LARGEST_HEAD_BYTES:
             if len(self.heads) >= MOST_HEADS:

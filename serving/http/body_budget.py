@@ -1,7 +1,7 @@
 """How many bytes the bodies of requests in progress may occupy in a worker.
 
 A body is read before the credential of its request is verified. Strangers, whose credential this worker has not
-verified before, have a small separate budget, so that they cannot use up everybody else's.
+verified before, have a small separate budget, so that they cannot use up the budget of other callers.
 """
 
 from collections import Counter

@@ -1,7 +1,7 @@
-"""What all endpoints that write have in common: the header Idempotency-Key, and how a repeated request is recognised.
+"""Recognise repeated requests by the header Idempotency-Key, for all endpoints that write.
 
 Each endpoint stores its requests in PostgreSQL before their events are written to disk (ADR 20, ADR 26). A repeated
-request gets the first response; with other content, it is a conflict.
+request gets the first response. A request with a used key and other content is a conflict.
 """
 
 from collections.abc import Mapping

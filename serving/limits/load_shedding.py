@@ -1,9 +1,9 @@
 """Bound the requests in progress and their duration, so that an overloaded worker refuses work before it collapses.
 
-Requests beyond the bound wait briefly for a free slot. If too many wait, or one waits too long, it is refused (503).
-A request that takes too long is answered (503) although its thread still works. It keeps its slot until the thread has
+Requests beyond the bound wait briefly for a free slot. If too many wait, or one waits too long, it is refused (503). A
+request that takes too long is answered (503) although its thread still works. It keeps its slot until the thread has
 finished, so abandoned work cannot accumulate. Other requests give their slots back when their responses start: the work
-is done, and a client that reads slowly must not hold a slot. (Exports have slots of their own.)
+is done, and a client that reads slowly must not hold a slot. (Exports have separate slots.)
 """
 
 import asyncio

@@ -26,14 +26,14 @@ class RateLimits:
     """The rate limits of all requests. `admit` runs on the event loop; a thread keeps plans and Redis up to date.
 
     A request whose credential this worker has verified before counts against its account. Any other request counts
-    against its address, before its credential is verified, so a flood of invalid credentials costs little; once its
-    credential is verified, it counts against its account as well (`charge`).
+    against its address before its credential is verified, so a flood of invalid credentials costs little. Once the
+    credential is verified, the request counts against the account as well (`charge`).
     """
 
     def __init__(
         self, plans: RatePlans, shared: SharedBuckets, recognise: Recognise, *, state: Path | None = None
     ) -> None:
-        """`recognise` knows credentials that were verified some time ago and that nobody has revoked since."""
+        """`recognise` knows credentials that this worker has verified before and that were not revoked since."""
         self.limiter = RateLimiter(shared, LocalBuckets())
         self.plans = plans
         self._shared = shared

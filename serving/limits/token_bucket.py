@@ -1,4 +1,4 @@
-"""Token buckets: shared by all workers in Redis, or of this worker alone while Redis is unavailable."""
+"""Token buckets: in Redis, shared by all workers, or in this worker's memory while Redis is unavailable."""
 
 import time
 from importlib.resources import files

@@ -61,8 +61,8 @@ class ModelName(BaseModel):
 class PredictionItem(BaseModel):
     """A forecast of one key result, or why there is none: it is closed or archived, or its cycle is not running.
 
-    For named features, key_result_id, cycle_id, as_of and known_at are null. Fields of a model's output that have no
-    field of their own here are in `output`.
+    For named features, key_result_id, cycle_id, as_of and known_at are null. Fields of a model's output for which this
+    object has no field are in `output`.
     """
 
     key_result_id: str | None

@@ -12,8 +12,9 @@ from lakehouse.logs import get_logger
 class ConnectionGate:
     """Lets `slots` callers use a dependency at a time. The others wait for at most `wait_s`. Thread-safe.
 
-    After a failure, all waiting and new callers fail immediately, except for one at a time, which checks whether it
-    responds again. Otherwise each request that needs it would occupy a worker thread until its time limit.
+    After a failure, all waiting and new callers fail immediately, except for one at a time, which checks whether the
+    dependency responds again. Otherwise each request that needs the dependency would occupy a worker thread until its
+    time limit.
     """
 
     def __init__(self, dependency: str, slots: int, wait_s: float) -> None:
@@ -44,7 +45,7 @@ class ConnectionGate:
             self._fail()
 
     def report_success(self) -> None:
-        """Let callers pass again. The one who tried it holds a slot from now on, like any other caller."""
+        """Let callers pass again. The caller that tried the dependency holds a slot from now on, like others."""
         if self._is_away:
             with self._changed:
                 if self._is_away:

@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 class SingleFlight(Generic[T]):
-    """Calls `work` in a thread of its own. Use it on one event loop only.
+    """Calls `work` in a separate thread. Use it on one event loop only.
 
     A caller who arrives while `work` runs gets the result of that run. Routes that must answer under overload use this,
     so they neither wait for a free worker thread nor occupy more than one.

@@ -91,7 +91,7 @@ class Writes:
             self._check_new_check_ins(items)
             with self._store.transaction() as connection:
                 current = _locked_versions(connection, items)
-                if _has_changed(items, checked, current):  # by somebody whose entity the caller may not see
+                if _has_changed(items, checked, current):  # by a caller whose entity this caller may not see
                     self._references.check(
                         items, identity, allow_unknown=write_request.allow_unknown, connection=connection
                     )

@@ -52,7 +52,7 @@ def signing_keys(services: ServicesDep) -> SigningKeysResponse:
 
 @router.post("/signing-keys/rotate", **described("Rotate the signing key", NEW))
 def rotate(services: ServicesDep, operator: OperatorDep) -> RotationResponse:
-    """Create a key that signs access tokens from a minute later. Nobody is logged out.
+    """Create a key that starts signing access tokens a minute later. No one is logged out.
 
     Tokens of earlier keys are then accepted for 30 more minutes. Until the new key signs, a repeat changes nothing.
     """

@@ -1,6 +1,7 @@
-"""Spools of this host, by the functions of `okr produce spool`, and its prediction log, without HTTP.
+"""Spools and prediction log of this host. This module does not depend on HTTP.
 
-Other hosts have their own, so every response names the host.
+Spools have the functions of `okr produce spool`. Other hosts have their own spools and prediction logs, so every
+response names the host.
 """
 
 import socket

@@ -1,5 +1,5 @@
 -- Deletes what no longer has an effect: old revocations, expired refresh tokens and signing keys, and addresses from
--- which nobody has logged in for 90 days. Refresh tokens are kept for 7 days, so that their reuse is still detected.
+-- which no one has logged in for 90 days. Refresh tokens are kept for 7 days, so that their reuse is still detected.
 WITH revocations AS (
     DELETE FROM auth.revocation WHERE revoked_at < now() - interval '1 hour' RETURNING revocation_id
 ),

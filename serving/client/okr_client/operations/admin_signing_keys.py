@@ -16,7 +16,7 @@ def _list() -> Call[models.SigningKeysResponse]:
 
 
 def _rotate() -> Call[models.RotationResponse]:
-    """Create a key that signs access tokens from a minute later. Nobody is logged out.
+    """Create a key that starts signing access tokens a minute later. No one is logged out.
 
     Tokens of earlier keys are then accepted for 30 more minutes. Until the new key signs, a repeat changes
     nothing.
