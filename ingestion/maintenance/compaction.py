@@ -76,7 +76,7 @@ def compact(table: "DeltaTable", uri: str) -> tuple[int, int]:
 class CompactionConflict(RetryableError):
     """Another compaction was committed after this one had read the table, or this one took too long.
 
-    Its files are discarded.
+    The files that this compaction wrote are discarded.
     """
 
 

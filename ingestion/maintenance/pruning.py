@@ -49,7 +49,7 @@ SLACK_DAYS = (
 
 @dataclass(frozen=True)
 class Range:
-    """The offsets of a partition to prune, and what the lake has in them."""
+    """The offsets of a partition to prune, and the counts of the rows that the lake has at these offsets."""
 
     partition: int
     start: int
