@@ -45,6 +45,36 @@ def test_callers_beyond_the_slots_wait_for_one_that_becomes_free() -> None:
         assert third.result(10)
 
 
+def test_a_free_slot_is_given_to_the_caller_that_has_waited_longest() -> None:
+    """New callers, whose threads were already running, took the slot, and some requests waited for 180 ms of 10."""
+    gate, order = ConnectionGate("It", 1, 10.0), list[int]()
+
+    def wait(number: int) -> None:
+        with gate.passing():
+            order.append(number)
+
+    with ThreadPoolExecutor(8) as pool:
+        with gate.passing():
+            for number in range(8):
+                pool.submit(wait, number)
+                until(lambda waiting=number + 1: len(gate._waiting) == waiting, "it waits")
+        with gate.passing():  # a new caller queues behind them
+            assert order == list(range(8))
+
+
+def test_callers_that_wait_during_a_short_failure_get_a_slot_afterwards() -> None:
+    gate, release = ConnectionGate("It", 1, 10.0), threading.Event()
+    with ThreadPoolExecutor(3) as pool:
+        until(held(gate, pool, release), "the slot is taken")
+        waiting = pool.submit(passes, gate)
+        until(lambda: len(gate._waiting) == 1, "another caller waits")
+        with gate._lock:  # which keeps the waiting caller from noticing the failure
+            gate._fail()
+            gate._is_away = False
+        release.set()
+        assert waiting.result(10)
+
+
 def test_a_failure_wakes_all_who_wait_and_refuses_new_callers_but_one() -> None:
     gate, release = ConnectionGate("It", 1, 60.0), threading.Event()
     with ThreadPoolExecutor(8) as pool:
