@@ -46,7 +46,7 @@ def test_callers_beyond_the_slots_wait_for_one_that_becomes_free() -> None:
 
 
 def test_a_free_slot_is_given_to_the_caller_that_has_waited_longest() -> None:
-    """New callers, whose threads were already running, took the slot, and some requests waited for 180 ms of 10."""
+    """A new caller, whose thread is already running, does not overtake it."""
     gate, order = ConnectionGate("It", 1, 10.0), list[int]()
 
     def wait(number: int) -> None:
