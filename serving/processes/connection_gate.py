@@ -13,8 +13,8 @@ from lakehouse.logs import get_logger
 class ConnectionGate:
     """Lets `slots` callers use a dependency at a time. The others wait for at most `wait_s`. Thread-safe.
 
-    A slot that becomes free is given to the caller that has waited longest. If callers competed for it, a new one, whose
-    thread is already running, could overtake those that wait, again and again.
+    A slot that becomes free is given to the caller that has waited longest. If callers competed for it, a new caller,
+    whose thread is already running, could overtake those that wait, again and again.
 
     After a failure, all waiting and new callers fail immediately, except for one at a time, which checks whether the
     dependency responds again. Otherwise each request that needs the dependency would occupy a worker thread until its
