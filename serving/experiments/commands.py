@@ -15,6 +15,30 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Compare versions of a model with A/B tests and shadow arms.")
 Name = Annotated[str, typer.Argument(help="Name of the experiment.")]
+MaxLatency = Annotated[
+    float,
+    typer.Option(
+        min=0,
+        help="Stop an arm if over 5 % of its calls take longer (ms). Batches of all forecasts count as calls, but "
+        "are not timed. 0: no limit.",
+    ),
+]
+MaxCalibrationGap = Annotated[
+    float,
+    typer.Option(
+        min=0,
+        max=1,
+        help="Stop an arm if its mean probability and the share of achieved key results differ by more than this. "
+        "0: no limit.",
+    ),
+]
+MinCalls = Annotated[
+    int,
+    typer.Option(
+        min=1,
+        help="Number of calls in the last 5 minutes before the limit of errors or of latency can stop an arm.",
+    ),
+]
 
 
 @app.command("list")
@@ -43,30 +67,9 @@ def create(  # noqa: PLR0913, PLR0917 -- the fields of an experiment
     max_error_share: Annotated[
         float, typer.Option(min=0, max=1, help="Stop an arm if more than this share of its calls fails.")
     ] = 0.05,
-    max_latency_ms: Annotated[
-        float,
-        typer.Option(
-            min=0,
-            help="Stop an arm if over 5 % of its calls take longer (ms). Batches of all forecasts count as calls, but "
-            "are not timed. 0: no limit.",
-        ),
-    ] = 0,
-    max_calibration_gap: Annotated[
-        float,
-        typer.Option(
-            min=0,
-            max=1,
-            help="Stop an arm if its mean probability and the share of achieved key results differ by more than this. "
-            "0: no limit.",
-        ),
-    ] = 0,
-    min_calls: Annotated[
-        int,
-        typer.Option(
-            min=1,
-            help="Number of calls in the last 5 minutes before the limit of errors or of latency can stop an arm.",
-        ),
-    ] = 20,
+    max_latency_ms: MaxLatency = 0,
+    max_calibration_gap: MaxCalibrationGap = 0,
+    min_calls: MinCalls = 20,
     salt: Annotated[str, typer.Option(help="Salt of the assignment; random by default.")] = "",
 ) -> None:
     """Define an experiment, without starting it."""

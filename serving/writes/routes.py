@@ -27,6 +27,7 @@ router = APIRouter(prefix="/v1", tags=["writes"], route_class=StrictRoute)
 
 Writer = Annotated[Identity, Depends(RequireToken(Right.RECORD))]
 Definer = Annotated[Identity, Depends(RequireToken(Right.DEFINE))]
+LEADS_AND_ADDRESSES = " Leads may read it only for users of their teams, because it contains the e-mail address."
 AllowUnknown = Annotated[bool, Query(description="Accept references to entities that are not defined yet.")]
 IfMatch = Annotated[
     str | None, Header(max_length=100, description="Entity tag of the version that is replaced, or `*` for any.")
@@ -123,7 +124,7 @@ def _add_definition(writable: Writable) -> None:
         summary=f"Get the newest definition of {writable.article} {writable.title}",
         name=f"definition_of_{writable.name}",
         description="Return the newest definition, even if it is not published yet, with its entity tag."
-        + (" Leads may read it only for users of their teams, because it contains the e-mail address." * is_user),
+        + (LEADS_AND_ADDRESSES if is_user else ""),
     )(definition)  # fmt: skip
 
 
