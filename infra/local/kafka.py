@@ -4,6 +4,7 @@ import contextlib
 import secrets
 import socket
 import subprocess
+import time
 from base64 import urlsafe_b64encode
 from pathlib import Path
 from typing import Any, ClassVar
@@ -18,6 +19,7 @@ PARTITIONS = {"okr_user_events": 4, "okr_system_metrics": 2, "okr_ai_predictions
 # The broker sets the timestamp when it appends an event, so that sources cannot choose `recorded_at`.
 TOPIC_SETTINGS = {"message.timestamp.type": "LogAppendTime"}
 THIRTY_DAYS_IN_HOURS = 720
+LISTING_LIMIT_SECONDS = 30
 SERVER_SETTINGS = {
     "process.roles": "broker,controller",
     "node.id": "1",
@@ -109,12 +111,15 @@ class Kafka(Service):
         raise RetryableError(f"nothing is listening on {self.stack.env['OKR_KAFKA_BOOTSTRAP']} yet")
 
     def after_start(self) -> None:
-        """Create missing topics.
+        """Create missing topics, and wait until the broker lists all of them.
+
+        The controller confirms a topic before the broker lists it. A client that reads the list in between would miss
+        the topic.
 
         Raises:
-            RetryableError: the broker did not create a topic in time.
+            RetryableError: the broker did not create or list a topic in time.
         """
-        from confluent_kafka import KafkaException
+        from confluent_kafka import KafkaError, KafkaException
         from confluent_kafka.admin import NewTopic
 
         missing = PARTITIONS.keys() - self._topic_names()
@@ -124,7 +129,14 @@ class Kafka(Service):
             try:
                 created.result(20)
             except KafkaException as error:
-                raise RetryableError(f"Kafka did not create the topic {name}: {error}") from error
+                # A broker that has just restarted may list its topics late.
+                if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                    raise RetryableError(f"Kafka did not create the topic {name}: {error}") from error
+        deadline = time.monotonic() + LISTING_LIMIT_SECONDS
+        while unlisted := PARTITIONS.keys() - self._topic_names():
+            if time.monotonic() > deadline:
+                raise RetryableError(f"Kafka does not list {', '.join(sorted(unlisted))} after creating them")
+            time.sleep(0.1)
 
     def _topic_names(self) -> set[str]:
         from confluent_kafka import KafkaException

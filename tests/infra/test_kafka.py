@@ -5,7 +5,8 @@ import pytest
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Consumer, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from infra.local.kafka import PARTITIONS
+from infra.local.kafka import PARTITIONS, Kafka
+from infra.local.stack import Stack
 from lakehouse.contracts import TOPICS
 from lakehouse.settings import Settings
 
@@ -14,6 +15,16 @@ def test_every_topic_of_the_contracts_exists_with_its_partitions(kafka: Settings
     topics = AdminClient({"bootstrap.servers": kafka.kafka_bootstrap}).list_topics(timeout=10).topics
     assert set(TOPICS) == set(PARTITIONS)
     assert {name: len(topics[name].partitions) for name in TOPICS} == PARTITIONS
+
+
+def test_topics_that_the_broker_lists_late_exist_when_the_start_ends(
+    kafka: Settings, test_stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The controller confirms a topic before the broker lists it; a fault test once deleted topics in between."""
+    late = [set(TOPICS[:1]), set(TOPICS[:3]), set(TOPICS)]
+    monkeypatch.setattr(Kafka, "_topic_names", lambda _self: late.pop(0))
+    Kafka(test_stack).after_start()
+    assert late == []
 
 
 @pytest.mark.parametrize("topic", TOPICS)
