@@ -41,7 +41,7 @@ SERVING_BENCHMARKS := $(addprefix tests/benchmarks/bench_,predict.py swap.py for
 
 test: $(DEV) ## Run unit, integration and end-to-end tests on real embedded services
 	@.ci/system-packages
-	.venv/bin/pytest -n 3 --dist loadscope --no-loadscope-reorder --ignore tests/faults $(ARGS)
+	.venv/bin/pytest -n 3 --dist loadscope --no-loadscope-reorder --ignore tests/faults --ignore tests/ops $(ARGS)
 
 test-faults: $(DEV) ## Run the short fault tests on real processes (minutes)
 	.venv/bin/pytest -n 2 --dist loadscope --no-loadscope-reorder tests/faults $(ARGS)
@@ -51,6 +51,13 @@ test-chaos: $(DEV) ## Run all fault tests (an hour or more) and write docs/fault
 	OKR_FAULT_TABLE=$(CURDIR)/.faults.jsonl .venv/bin/pytest -n 2 --dist loadscope --no-loadscope-reorder tests/faults -m "chaos or not chaos" $(ARGS)
 	$(if $(ARGS),@echo "Only a part ran, so docs/faults.md was not updated.",.venv/bin/python -m tests.faults.report_page .faults.jsonl docs/faults.md)
 	@rm -f .faults.jsonl
+
+test-ops: $(DEV) ## Run the tests of operations on real parts (root, Debian) and write their figures into docs/operations.md
+	@.ci/system-packages ops
+	@rm -f .ops.jsonl
+	OKR_FIGURES=$(CURDIR)/.ops.jsonl .venv/bin/pytest tests/ops $(ARGS)
+	$(if $(ARGS),@echo "Only a part ran, so docs/operations.md was not updated.",.venv/bin/python -m tests.figures .ops.jsonl docs/operations.md)
+	@rm -f .ops.jsonl
 
 fuzz: $(DEV) ## Send the API many requests made from its OpenAPI description (EXAMPLES for each operation)
 	FUZZ_EXAMPLES=$(or $(EXAMPLES),100) .venv/bin/pytest -s tests/serving/conformance $(ARGS)
@@ -74,10 +81,10 @@ bench: $(DEV) ## Run benchmarks, each compared with a reference measured in the 
 	.venv/bin/pytest tests/benchmarks -o python_files='bench_*.py' --ignore tests/benchmarks/peers -s $(ARGS)
 
 bench-serving: $(DEV) ## Run the benchmarks of the API and write their figures into docs/serving.md
-	@rm -f .bench.jsonl; missed=0; export OKR_BENCH_FIGURES=$(CURDIR)/.bench.jsonl; \
+	@rm -f .bench.jsonl; missed=0; export OKR_FIGURES=$(CURDIR)/.bench.jsonl; \
 	.venv/bin/pytest $(SERVING_BENCHMARKS) -o python_files='bench_*.py' -s $(ARGS) || missed=1; \
 	$(MAKE) --no-print-directory bench-peers ARGS=tests/benchmarks/peers/bench_serving.py || missed=1; \
-	.venv/bin/python -m tests.benchmarks.figures .bench.jsonl docs/serving.md; \
+	.venv/bin/python -m tests.figures .bench.jsonl docs/serving.md; \
 	rm -f .bench.jsonl; exit $$missed
 
 bench-peers: $(DEV) ## Compare landing and serving with other products, each installed in a separate environment
@@ -107,4 +114,4 @@ $(DEV): requirements/dev.txt pyproject.toml | .venv/bin/uv
 	@.ci/install dev $@
 	@touch $(STACK)
 
-.PHONY: demo up down status clean test test-faults test-chaos fuzz lint type client bench bench-serving bench-peers lock help
+.PHONY: demo up down status clean test test-faults test-chaos test-ops fuzz lint type client bench bench-serving bench-peers lock help

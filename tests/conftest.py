@@ -30,6 +30,7 @@ from tests.redis_admin import admin_of
 from tests.topics import empty_topics
 
 SHARED_FIXTURES = ("e2e", "serving", "dbt_project", "expectations", "ml")  # expensive fixtures, slowest first
+KEPT_VARIABLES = ("OKR_FAULT_TABLE", "OKR_FIGURES")  # files in which tests collect lines for the docs
 HALVED = "serving"  # its files and its folders are two groups: as one, they would take longer than all other tests
 
 
@@ -63,7 +64,7 @@ def group_of(nodeid: str) -> str:
 @pytest.fixture(scope="session", autouse=True)
 def _no_settings_of_the_users(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Remove a developer's OKR_* and PG* variables and state folder, so that no test reaches their data."""
-    for name in [name for name in os.environ if name.startswith(("OKR_", "PG")) and name != "OKR_FAULT_TABLE"]:
+    for name in [name for name in os.environ if name.startswith(("OKR_", "PG")) and name not in KEPT_VARIABLES]:
         del os.environ[name]
     os.environ["OKR_STATE"] = str(tmp_path_factory.mktemp("no-stack"))
     for name in ("NO_PROXY", "no_proxy"):  # a proxy stays for downloads, but not for the servers of tests

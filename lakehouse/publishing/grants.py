@@ -2,7 +2,7 @@
 
 A new view gets its privileges from the default privileges of its schema: `okr_serving` may read marts and ml
 (infra/migrations/versions/0001_schemas.sql), and the analysts' group `okr_analyst` may read marts
-(0015_analyst_group.sql). A re-created view keeps its privileges.
+(0015_analysts_read_marts.sql). A re-created view keeps its privileges.
 """
 
 from dataclasses import dataclass

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from lakehouse.contracts.fields import Id
-from serving.experiments.unit_hash import assigned_arm, unit_fraction
+from serving.experiments.arm_assignment import assigned_arm, unit_fraction
 
 Unit = Literal["key_result", "team", "account"]
 State = Literal["draft", "running", "stopped"]

@@ -1,6 +1,6 @@
 """Prepare the answers of POST /predict for each new publication and version of the model."""
 
-from serving.experiments.arm_selection import Assigned, UnitIds, predicting_arm, shadow_arms
+from serving.experiments.versions_of_arms import Assigned, UnitIds, predicting_arm, shadow_arms
 from serving.fast_path.prepared_answers import Answered, PreparedAnswers
 from serving.models.catalog import DEFAULT_MODEL
 from serving.models.loaded_version import LoadedVersion

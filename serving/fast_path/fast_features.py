@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from serving.experiments.arm_selection import Assigned
+from serving.experiments.versions_of_arms import Assigned
 from serving.fast_path.event_ids import EventIds
 from serving.fast_path.prepared_answers import END, LIST, Served
 from serving.http.request_context import RequestIds, attributes_of

@@ -7,7 +7,7 @@ from typing import Any
 from lakehouse.errors import PermanentError
 from lakehouse.logs import get_logger
 from serving.errors import NotServing
-from serving.experiments.arm_selection import Assigned
+from serving.experiments.versions_of_arms import Assigned
 from serving.experiments.observations import Observations
 from serving.models.features import check_output
 from serving.models.loaded_version import LoadedVersion, rule_of

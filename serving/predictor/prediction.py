@@ -10,7 +10,7 @@ import msgspec
 from ingestion.contract_validation import EncodedEvent, encode
 from lakehouse.contracts.prediction import KEY_RESULT, REQUEST, ModelPredictionServed, ModelPredictionShadowed
 from lakehouse.ids import uuid7
-from serving.experiments.arm_selection import Assigned
+from serving.experiments.versions_of_arms import Assigned
 from serving.http.request_context import event_attributes
 from serving.models.served_model import Scored
 from serving.predictor.key_result_answers import CachedForecast

@@ -14,7 +14,7 @@ from ingestion.contract_validation import EncodedEvent
 from lakehouse.errors import ContractViolation
 from lakehouse.logs import get_logger
 from serving.errors import NotApplicable, NotPersisted, NotServing
-from serving.experiments.arm_selection import Assigned, UnitIds, predicting_arm
+from serving.experiments.versions_of_arms import Assigned, UnitIds, predicting_arm
 from serving.models.catalog import DEFAULT_MODEL
 from serving.models.features import validated_rows
 from serving.models.loaded_version import LoadedVersion, rule_of

@@ -17,7 +17,7 @@ import pytest
 from lakehouse.settings import Settings
 from ml import model_registry
 from ml.golden_rows import ROWS
-from tests.benchmarks.figures import report
+from tests.figures import report
 from tests.benchmarks.served_api import *  # noqa: F403 -- the fixtures
 from tests.benchmarks.served_api import HEADER, ROUNDS, SECONDS, Contender, Target, compare, echo, median, row_of
 from tests.benchmarks.wrk import post_script, run_wrk

@@ -18,7 +18,7 @@ import pytest
 from infra.local.ports import choose
 from lakehouse.settings import Settings
 from tests.benchmarks.bare_routes import LIMIT
-from tests.benchmarks.figures import report
+from tests.figures import report
 from tests.benchmarks.served_api import *  # noqa: F403 -- the fixtures
 from tests.benchmarks.served_api import HEADER, Contender, Target, compare, is_listening, median, row_of
 from tests.benchmarks.wrk import get_script, pinned

@@ -18,7 +18,7 @@ from lakehouse import marts_build, publication
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
 from ml.model_registry import MODEL_NAME
-from tests.benchmarks.figures import report
+from tests.figures import report
 from tests.benchmarks.served_api import *  # noqa: F403 -- the fixtures
 from tests.benchmarks.served_api import ROUNDS, Target, median
 from tests.benchmarks.wrk import CLIENT_CORE, Load, post_script, run_wrk

@@ -12,7 +12,7 @@ import pytest
 
 from lakehouse.settings import Settings
 from ml.golden_rows import ROWS
-from tests.benchmarks.figures import report
+from tests.figures import report
 from tests.benchmarks.served_api import *  # noqa: F403 -- the fixtures
 from tests.benchmarks.served_api import HEADER, Contender, Target, compare, log_in, median, row_of
 from tests.benchmarks.wrk import BOTH_CORES, pinned, post_script

@@ -20,7 +20,7 @@ from lakehouse.errors import ContractViolation, RetryableError
 from lakehouse.ids import uuid7
 from lakehouse.settings import Settings
 from serving.errors import NotPersisted
-from serving.experiments.arm_selection import Assigned
+from serving.experiments.versions_of_arms import Assigned
 from serving.models.key_result_forecast import MODEL
 from serving.models.loaded_version import LoadedVersion
 from serving.models.served_model import Trained

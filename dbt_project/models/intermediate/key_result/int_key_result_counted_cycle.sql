@@ -1,5 +1,6 @@
 {{ config(indexes=[{'columns': ['key_result_id', 'from_at'], 'unique': true}]) }}
 
+-- The cycle in which a key result's check-ins count, by time: see `counted` below.
 with first_defined as (
     select key_result_id, valid_from as defined_at
     from {{ ref('int_key_result_version') }}

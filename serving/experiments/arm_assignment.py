@@ -1,6 +1,6 @@
 """Assign units (key results, teams or accounts) to arms by their hash, identically on every worker and host.
 
-`arm_selection` uses the assignment to choose the version that predicts for a request.
+`versions_of_arms` uses the arm to choose the version that predicts for a request.
 """
 
 import hashlib

@@ -15,4 +15,4 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Run the .sql file that reverts it."""
-    run_sql_beside(str(Path(__file__).with_name("0048_row_level_security_down")))
+    run_sql_beside(str(Path(__file__).with_name("0048_analysts_and_accounts_read_own_organisation_down")))

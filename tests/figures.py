@@ -1,6 +1,7 @@
-"""Tables of measured figures: printed, and written into docs/serving.md between markers by `make bench-serving`.
+"""Tables of measured figures: printed, and written into a page of the docs between two markers.
 
-`python -m tests.benchmarks.figures FIGURES PAGE` writes the tables that the benchmarks have stored in the file FIGURES.
+`python -m tests.figures FIGURES PAGE` writes the tables that benchmarks (`make bench-serving`) or tests of operations
+(`make test-ops`) have stored in the file FIGURES.
 """
 
 import json
@@ -11,13 +12,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-FILE = os.environ.get("OKR_BENCH_FIGURES")  # read now, because tests run without the variables of the caller
-NAME = "bench"
-BLOCK = "<!-- {name}: written by make bench-serving -->\n{text}\n<!-- /{name} -->"
+FILE = os.environ.get("OKR_FIGURES")  # read now, because tests run without the variables of the caller
+BLOCK = re.compile(r"(<!-- figures: .*? -->\n).*?(\n?<!-- /figures -->)", re.DOTALL)
 
 
 def report(title: str, header: Sequence[str], rows: Sequence[Sequence[str]], note: str = "") -> None:
-    """Print a table, and store it if the variable OKR_BENCH_FIGURES names a file."""
+    """Print a table, and store it if the variable OKR_FIGURES names a file."""
     load = f"Load average of the machine: {os.getloadavg()[0]:.1f}."
     text = f"**{title}**\n\n{table(header, rows)}\n\n{f'{note} {load}'.strip()}"
     print(f"\n{text}")
@@ -33,16 +33,15 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def write_page(figures: Path, page: Path) -> None:
-    """Replace the block of the page by the stored tables. A table that was measured again replaces the earlier one."""
+    """Replace the page's block of figures by the stored tables. A later table replaces an earlier one of its title."""
     stored = [json.loads(line) for line in figures.read_text(encoding="utf-8").splitlines()]
     tables = {each["title"]: each["text"] for each in stored}
     text = page.read_text(encoding="utf-8")
-    pattern = re.compile(rf"<!-- {NAME}:.*?<!-- /{NAME} -->", re.DOTALL)
-    if not pattern.search(text):
-        sys.exit(f"{page} has no block {NAME}.")
+    if not BLOCK.search(text):
+        sys.exit(f"{page} has no block of figures: <!-- figures: written by ... --> and <!-- /figures -->.")
     measured = f"Measured on {datetime.now(UTC):%Y-%m-%d} with {os.cpu_count()} cores."
-    block = BLOCK.format(name=NAME, text="\n\n".join([measured, *tables.values()]))
-    page.write_text(pattern.sub(lambda _: block, text), encoding="utf-8")
+    block = "\n\n".join([measured, *tables.values()])
+    page.write_text(BLOCK.sub(lambda found: f"{found[1]}{block}{found[2]}", text), encoding="utf-8")
 
 
 if __name__ == "__main__":

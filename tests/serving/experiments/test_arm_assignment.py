@@ -9,7 +9,7 @@ import pytest
 
 from serving.experiments.experiment import Arm, Experiment, Guardrails, fault_of
 from serving.experiments.guardrails import calibration_fault, fault_of_arm
-from serving.experiments.unit_hash import unit_fraction
+from serving.experiments.arm_assignment import unit_fraction
 
 UNITS = [f"kr-{number}" for number in range(4000)]
 
@@ -40,7 +40,7 @@ def test_known_positions(salt: str, unit: str, expected: float) -> None:
 
 def test_another_process_assigns_equally() -> None:
     code = (
-        "from serving.experiments.unit_hash import unit_fraction; "
+        "from serving.experiments.arm_assignment import unit_fraction; "
         "print([unit_fraction('s', f'u{n}') for n in range(9)])"
     )
     env = {**os.environ, "PYTHONHASHSEED": "7"}

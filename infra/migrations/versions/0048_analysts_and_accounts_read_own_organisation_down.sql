@@ -1,4 +1,4 @@
--- Revert 0048_row_level_security.sql.
+-- Revert 0048_analysts_and_accounts_read_own_organisation.sql.
 DO $$
 DECLARE
     one record;
