@@ -7,8 +7,8 @@ from typing import Any
 from lakehouse.errors import PermanentError
 from lakehouse.logs import get_logger
 from serving.errors import NotServing
-from serving.experiments.versions_of_arms import Assigned
 from serving.experiments.observations import Observations
+from serving.experiments.versions_of_arms import Assigned
 from serving.models.features import check_output
 from serving.models.loaded_version import LoadedVersion, rule_of
 from serving.models.served_model import Scored, ServedModel

@@ -5,8 +5,8 @@ from functools import partial
 from typing import Any
 
 from ingestion.contract_validation import EncodedEvent
-from serving.experiments.versions_of_arms import Assigned, UnitIds, shadow_arms
 from serving.experiments.shadow import ShadowScorer
+from serving.experiments.versions_of_arms import Assigned, UnitIds, shadow_arms
 from serving.http.request_context import event_attributes
 from serving.models.serving_state import ServingState
 from serving.predictor.feature_scoring import FeatureScorer

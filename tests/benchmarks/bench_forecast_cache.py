@@ -21,8 +21,8 @@ from serving.predictor.forecast_cache import ForecastCache
 from serving.predictor.forecast_tables import score_rows
 from serving.predictor.key_result_answers import CurrentForecasts
 from serving.publication_reader import Publication, Warehouse
-from tests.figures import report
 from tests.benchmarks.served_api import *  # noqa: F403 -- the fixtures
+from tests.figures import report
 from tests.serving.conftest import *  # noqa: F403 -- the published organisation
 
 pytestmark = pytest.mark.timeout(3_600)

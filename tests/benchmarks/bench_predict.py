@@ -17,10 +17,10 @@ import pytest
 from lakehouse.settings import Settings
 from ml import model_registry
 from ml.golden_rows import ROWS
-from tests.figures import report
 from tests.benchmarks.served_api import *  # noqa: F403 -- the fixtures
 from tests.benchmarks.served_api import HEADER, ROUNDS, SECONDS, Contender, Target, compare, echo, median, row_of
 from tests.benchmarks.wrk import post_script, run_wrk
+from tests.figures import report
 from tests.serving.conftest import *  # noqa: F403 -- the published organisation
 
 pytestmark = pytest.mark.timeout(3_600)

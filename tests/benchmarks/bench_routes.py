@@ -18,10 +18,10 @@ import pytest
 from infra.local.ports import choose
 from lakehouse.settings import Settings
 from tests.benchmarks.bare_routes import LIMIT
-from tests.figures import report
 from tests.benchmarks.served_api import *  # noqa: F403 -- the fixtures
 from tests.benchmarks.served_api import HEADER, Contender, Target, compare, is_listening, median, row_of
 from tests.benchmarks.wrk import get_script, pinned
+from tests.figures import report
 from tests.polling import until
 from tests.serving.conftest import *  # noqa: F403 -- the published organisation
 

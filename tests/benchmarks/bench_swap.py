@@ -18,10 +18,10 @@ from lakehouse import marts_build, publication
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
 from ml.model_registry import MODEL_NAME
-from tests.figures import report
 from tests.benchmarks.served_api import *  # noqa: F403 -- the fixtures
 from tests.benchmarks.served_api import ROUNDS, Target, median
 from tests.benchmarks.wrk import CLIENT_CORE, Load, post_script, run_wrk
+from tests.figures import report
 from tests.serving.conftest import *  # noqa: F403 -- the published organisation
 from tests.serving.published_organisation import RUN, republish
 

@@ -12,10 +12,10 @@ import pytest
 
 from lakehouse.settings import Settings
 from ml.golden_rows import ROWS
-from tests.figures import report
 from tests.benchmarks.served_api import *  # noqa: F403 -- the fixtures
 from tests.benchmarks.served_api import HEADER, Contender, Target, compare, log_in, median, row_of
 from tests.benchmarks.wrk import BOTH_CORES, pinned, post_script
+from tests.figures import report
 from tests.polling import until
 from tests.serving.conftest import *  # noqa: F403 -- the published organisation
 from tests.serving.worker_processes import okr_serve

@@ -21,10 +21,10 @@ from lakehouse.settings import Settings
 from ml import model_registry
 from ml.design_matrix import BOOSTED
 from ml.golden_rows import ROWS
-from tests.figures import report
 from tests.benchmarks.served_api import *  # noqa: F403 -- the fixtures
 from tests.benchmarks.served_api import HEADER, Contender, Target, compare, is_listening, median, row_of
 from tests.benchmarks.wrk import pinned, post_script
+from tests.figures import report
 from tests.polling import until
 from tests.serving.conftest import *  # noqa: F403 -- the published organisation
 

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 
 import pytest
 
+from serving.experiments.arm_assignment import unit_fraction
 from serving.experiments.experiment import Arm, Experiment, Guardrails, fault_of
 from serving.experiments.guardrails import calibration_fault, fault_of_arm
-from serving.experiments.arm_assignment import unit_fraction
 
 UNITS = [f"kr-{number}" for number in range(4000)]
 
