@@ -13,15 +13,15 @@ nothing else does.
 found and what to do.
 
 - `gate_raw`: the waiting batch is implausible, and nothing was loaded. To check it again, run `okr gate raw`. If the
-  batch is correct, start the DAG with `{"accept_raw_batch": true}`. If data that was loaded earlier is still
-  unpublished, the run publishes that data first, and only the next run fails here.
+  batch is correct, run `okr dag start okr_etl_dag --conf '{"accept_raw_batch": true}'`. If data that was loaded earlier
+  is still unpublished, the run publishes that data first, and only the next run fails here.
 - `load`: the lake or the warehouse is unavailable (see `make status`). The task is retried and continues at its
   watermark. It is skipped while a backfill is landing, because newly landed events have already started the next
   run, which will build instead.
 - `dbt`: a model or a constraint failed; the task's log names it. Fix it and clear the task, which starts with empty
   schemas.
 - `gate_marts`: the built marts break a rule. To check them again, run `okr gate marts`. If only plausibility rules
-  failed and the data is correct, start the DAG with `{"accept_marts_build": true}`.
+  failed and the data is correct, run `okr dag start okr_etl_dag --conf '{"accept_marts_build": true}'`.
 - `publish`: the publication was rejected, either because another run has built the marts in the meantime (start the
   DAG again) or because of a rollback (run `okr publication resume` once its cause has been fixed). `okr publication
   list` shows what readers see.

@@ -104,5 +104,5 @@ def require_passed(report: GateReport) -> None:
         raise GateFailed(
             f"{report.summary()}\nNothing was published; readers still see the last publication. Fix the models or the "
             "data (`okr gate marts` checks the build again). If only plausibility rules failed and the data is "
-            'correct, start okr_etl_dag with {"accept_marts_build": true}.'
+            "correct, run `okr dag start okr_etl_dag --conf '{\"accept_marts_build\": true}'`."
         )

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 GATE = "raw"
 ADVICE = (
     "Nothing was loaded, and readers still see the last publication. See the rules above (`okr gate raw` checks the "
-    'batch again). If the batch is correct, start okr_etl_dag with {"accept_raw_batch": true}, so that violations of '
-    "plausibility rules are only reported."
+    "batch again). If the batch is correct, run `okr dag start okr_etl_dag --conf '{\"accept_raw_batch\": true}'`, so "
+    "that violations of plausibility rules are only reported."
 )
 
 

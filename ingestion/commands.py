@@ -95,7 +95,11 @@ def lake_verify(as_json: AsJson = False) -> None:
 
 @lake.command("maintain")
 def lake_maintain(as_json: AsJson = False) -> None:
-    """Compact small files, clean up the Delta log and delete expired files. Other processes can keep running."""
+    """Compact small files, clean up the Delta log, and delete expired files and rows. Other processes can keep running.
+
+    Expired rows are those of okr_system_metrics beyond OKR_SYSTEM_METRICS_RETENTION_DAYS. They are deleted permanently
+    from the lake and from raw.
+    """
     from ingestion.maintenance import maintain
     from ingestion.maintenance.report import as_documents, as_lines
 

@@ -59,7 +59,7 @@ def backtest(
         str | None, typer.Option(help="Comma-separated names of cycles; default: the last two closed cycles.")
     ] = None,
 ) -> None:
-    """Forecast past cycles at each check-in. The model for a cycle is trained only on cycles that ended before it."""
+    """Forecast past cycles at each check-in. The model for a cycle is trained only on earlier cycles."""
     from lakehouse.settings import load_settings
     from lakehouse.warehouse import connect
     from ml.backtest import backtest as forecast_past_cycles

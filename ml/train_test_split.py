@@ -1,4 +1,7 @@
-"""Split a history by cycle. A model that forecasts a cycle is trained only on cycles that ended before it started."""
+"""Split a history by cycle. A model that forecasts a cycle is trained only on cycles that had ended by its first day.
+
+A cycle that ends on that day is used, because no forecast is made before the first day of a cycle is over.
+"""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -105,8 +108,8 @@ def _evaluable_key_results(history: Rows) -> dict[Period, int]:
 def split_at(history: Rows, period: Period) -> Split:
     """Split a history at a period, whose check-ins become the test rows.
 
-    The training rows are from cycles that had ended when the period started, and their outcomes were known by the
-    period's first check-in.
+    The training rows are from cycles whose last day is not later than the period's first day, and their outcomes were
+    known by the period's first check-in.
     """
     import numpy as np
 

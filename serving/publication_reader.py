@@ -39,7 +39,7 @@ NOTHING_YET = (
 
 @dataclass(frozen=True)
 class Publication:
-    """The publication that a value was read from. `data_as_of` is the recorded time of its newest event, UTC.
+    """The publication that a value was read from. `data_as_of` is the recording time of its newest event, UTC.
 
     The fields are the columns of serving/queries/current_publication.sql, in their order.
     """

@@ -10,7 +10,7 @@ rules.
     {%- set by_time = 'over (partition by ' ~ id ~ ' order by occurred_at, ' ~ log_order() ~ ')' -%}
     {%- set content = definition_columns(entity_type) -%}
     select
-        '{{ entity_type }}' as noun, id, occurred_at as ended_at, revived_at, recorded_at, reason, successor_id
+        '{{ entity_type }}' as entity_type, id, occurred_at as ended_at, revived_at, recorded_at, reason, successor_id
     from (
         select *, lead(occurred_at) over by_time as revived_at
         from (

@@ -15,8 +15,9 @@ group = typer.Typer(
 Organisation = Annotated[
     str | None,
     typer.Option(
-        help="Id of the organisation whose rows the login may read; by default, all rows. EXPLAIN still shows counts "
-        "of others, so do not rely on it against people whom you do not trust."
+        help="Id of the organisation whose rows the login may read. Without this option, a new login reads all rows, "
+        "and an existing login keeps its restriction. EXPLAIN still reveals row counts of other organisations, so this "
+        "option does not protect against people whom you do not trust."
     ),
 ]
 LoginName = Annotated[str, typer.Argument(help="Name of the login: lower-case letters, digits, underscores.")]
@@ -46,7 +47,7 @@ def remove(name: LoginName) -> None:
 
 @group.command("list")
 def list_() -> None:
-    """List the logins with the number of their sessions, and say whose user changed its password or settings."""
+    """List the logins with the number of their sessions, and mark those whose password or settings were changed."""
     from infra.analysts.logins import logins, organisations
     from lakehouse.warehouse import connect
 

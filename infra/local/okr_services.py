@@ -80,13 +80,13 @@ class LandingWorker(Worker):
 
 
 class StateWorker(Worker):
-    """The state worker, which writes from Kafka to the application tables (schema `app`) and Redis."""
+    """The state worker, which writes from Kafka to the state tables (schema `app`) and Redis."""
 
     name: ClassVar[str] = "state"
     arguments: ClassVar[tuple[str, ...]] = ("consume", "state")
     secrets: ClassVar[tuple[str, ...]] = ("OKR_DSN_LOADER", "OKR_REDIS_STATE_URL")
     needs: ClassVar[tuple[str, ...]] = ("kafka", "redis", "warehouse")
-    # After some migrations, the worker rebuilds the application tables before it is ready.
+    # After some migrations, the worker rebuilds the state tables before it is ready.
     start_limit_seconds: ClassVar[int] = 600
 
 

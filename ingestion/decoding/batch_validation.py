@@ -87,7 +87,7 @@ def _is_valid(messages: "pa.Table") -> "np.ndarray":
 
     is_valid: np.ndarray = as_mask(match("data", DATA)) & as_mask(match("event_id", ID))
     is_valid &= as_mask(match("occurred_at", TIME))
-    if messages["recorded_at"].null_count < len(messages):  # most batches have no separate recorded time
+    if messages["recorded_at"].null_count < len(messages):  # most batches have no separate recording time
         is_valid &= as_mask(match("recorded_at", TIME), null=True)
     if messages["request_id"].null_count < len(messages):
         is_valid &= as_mask(match("request_id", REQUEST_ID), null=True)
@@ -96,7 +96,7 @@ def _is_valid(messages: "pa.Table") -> "np.ndarray":
 
 
 def _moments(messages: "pa.Table", is_valid: "np.ndarray") -> "pa.Table":
-    """Return the typed times of the valid messages, with the recorded time as the landing table defines it."""
+    """Return the typed times of the valid messages, with the recording time as the landing table defines it."""
     import pyarrow as pa
     import pyarrow.compute as pc
 

@@ -1,4 +1,4 @@
-"""`okr consume state`: the loop that applies events to the application tables (schema `app`) and to Redis."""
+"""`okr consume state`: the loop that applies events to the state tables (schema `app`) and to Redis."""
 
 import threading
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Compute the application tables (schema `app`) from the stored events (app.event).
+"""Compute the state tables (schema `app`) from the stored events (app.event).
 
 For each changed entity, a projection reads all counted events again. The result does not depend on the order in which
 events arrive, or on duplicates. The tables are derived from each other as follows:
@@ -47,7 +47,7 @@ class ReasonsToCompare(NamedTuple):
 
 
 class Projection:
-    """Updates the application tables within the caller's transaction."""
+    """Updates the state tables within the caller's transaction."""
 
     def __init__(self, connection: Connection, consumer: Mapping[str, str]) -> None:
         self._connection = connection

@@ -1,7 +1,7 @@
 """Maintain the live figures in Redis: active users, check-ins per minute, progress by cycle, consumer lag.
 
 Redis is only a cache. It may lose its data or be unavailable at any time. The state consumer then continues without it
-and rebuilds the figures from the application tables (schema `app`) when Redis responds again. The members of the sorted
+and rebuilds the figures from the state tables (schema `app`) when Redis responds again. The members of the sorted
 sets are event ids and user ids, so an event that is read twice counts once.
 
 Data loss is detected as follows. Each consumer numbers its writes. With each write, it stores the number under its own
@@ -105,7 +105,7 @@ class RealtimeFigures:
                 self._is_complete = self._write_with_retries(lag)
             self._is_complete &= not self._may_change_activity
             if not self._is_complete:
-                log.info("rebuilding the live figures from the application tables")
+                log.info("rebuilding the live figures from the state tables")
                 self._may_change_progress, self._progress_at = True, 0.0
                 self._is_complete = self._write_with_retries(lag, rebuild=True)
         except RedisError as error:
@@ -114,7 +114,7 @@ class RealtimeFigures:
             self._is_down, self._is_complete = True, False
         else:
             self._is_down, self._may_change_activity = False, False
-        self._recent = Recent({}, {})  # already written, or to be rebuilt from the application tables
+        self._recent = Recent({}, {})  # already written, or to be rebuilt from the state tables
 
     def _write_with_retries(self, lag: Lag, *, rebuild: bool = False) -> bool:
         """Write, and retry if another consumer wrote in the meantime; return whether Redis now has all data."""

@@ -1,4 +1,4 @@
-"""Store events and consumer offsets in one transaction, and update the application tables (schema `app`).
+"""Store events and consumer offsets in one transaction, and update the state tables (schema `app`).
 
 Events on which the tables depend are first stored in app.event. They may arrive in any order: a key result before its
 objective or its owner, and a correction before the check-in that it corrects. The other tables are then computed from

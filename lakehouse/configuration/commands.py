@@ -22,7 +22,7 @@ Required = Annotated[
 def check(require: Required = None) -> None:
     """Check all settings and print each error on a separate line. Exits with status 1 if there are errors.
 
-    On a server, each systemd unit runs this command before its service starts.
+    On a server, run this command in ExecStartPre= of the systemd units.
     """
     from lakehouse.configuration.report import misspelt, report
 

@@ -1,4 +1,4 @@
-"""What staging and production require of settings. Each violation is one line that names the setting and the fix.
+"""The rules for settings, most of them only for staging and production. Each violation is one line that names the fix.
 
 The rules apply to settings that are set: a process has only the secrets that it needs. No line contains a secret.
 """
@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from lakehouse.settings import Settings
 
 MIN_SECRET_LENGTH = 16
+MIN_JWT_SECRET_BYTES = 32  # in every environment, because keys are derived from it
 DSNS = (
     "pg_superuser_dsn", "dsn_owner", "dsn_loader", "dsn_transform", "dsn_serving", "dsn_organisation", "dsn_analyst",
     "mlflow_store_uri",
@@ -25,7 +26,7 @@ VERIFIED = "verify-full"
 
 def violations(settings: Settings) -> list[str]:
     """Return what is wrong with the settings in their environment, one line each."""
-    found = [*_malformed(settings)]
+    found = [*_malformed(settings), *_short_jwt_secret(settings)]
     if settings.environment.is_shared:
         found += [*_weak_secrets(settings), *_unencrypted(settings)]
     return found
@@ -46,6 +47,15 @@ def _malformed(settings: Settings) -> Iterator[str]:
             yield f"OKR_KAFKA_BOOTSTRAP: {server!r} is not an address. Expected host:port, separated by commas."
 
 
+def _short_jwt_secret(settings: Settings) -> Iterator[str]:
+    size = len(settings.jwt_secret.get_secret_value().encode())
+    if 0 < size < MIN_JWT_SECRET_BYTES:
+        yield (
+            f"OKR_JWT_SECRET is too short: expected at least {MIN_JWT_SECRET_BYTES} bytes, got {size}. "
+            "`openssl rand -hex 32` makes one."
+        )
+
+
 def _weak_secrets(settings: Settings) -> Iterator[str]:
     seen: dict[str, str] = {}
     for field in SECRETS:
@@ -53,7 +63,9 @@ def _weak_secrets(settings: Settings) -> Iterator[str]:
         if not value:
             continue
         name = f"OKR_{field.upper()}"
-        if len(value) < MIN_SECRET_LENGTH or len(set(value)) < MIN_SECRET_LENGTH // 2:
+        is_reported = field == "jwt_secret" and any(_short_jwt_secret(settings))
+        is_weak = len(value) < MIN_SECRET_LENGTH or len(set(value)) < MIN_SECRET_LENGTH // 2
+        if is_weak and not is_reported:
             yield (
                 f"{name} is too weak for {settings.environment}: expected at least {MIN_SECRET_LENGTH} characters, "
                 f"{MIN_SECRET_LENGTH // 2} of them different. `openssl rand -hex 24` makes one."

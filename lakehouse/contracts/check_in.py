@@ -11,7 +11,7 @@ class CheckInRecorded(msgspec.Struct, kw_only=True, frozen=True):
     """The value of a key result at the event's `time`, in the key result's unit. `is_final` closes the key result.
 
     A later event with the same `check_in_id` corrects the earlier one. `organisation_id` names the organisation of the
-    key result; if the key result belongs to another one, the check-in is quarantined (ADR 18).
+    key result; if the key result belongs to another one, the check-in is withheld (ADR 18).
     """
 
     check_in_id: Id

@@ -139,8 +139,8 @@ def change_password(
     _show(f"Changed the password of {username}.", password if generate or one_time else None)
 
 
-@app.command("sessions")
-def list_sessions(username: Username) -> None:
+@app.command("logins")
+def list_logins(username: Username) -> None:
     """List the active logins of an account, newest first."""
     with auth_services() as (services, _):
         for each in services.account_logins.listed(username):
@@ -151,17 +151,15 @@ def list_sessions(username: Username) -> None:
 @app.command("logout")
 def log_out(
     username: Username,
-    session: Annotated[
-        str | None, typer.Option(help="End only this login. `okr account sessions` shows the ids.")
-    ] = None,
+    login: Annotated[str | None, typer.Option(help="End only this login. `okr account logins` shows the ids.")] = None,
 ) -> None:
     """End the logins of an account, or one of them. Its API keys stay valid."""
     with auth_services() as (services, _):
-        if session is None:
+        if login is None:
             services.account_changes.log_out_everywhere(username, actor())
             services.sessions.end_all(username)
-        elif not services.account_logins.end(username, session, actor()):
-            raise PermanentError(f"The account {username} has no session {session}.")
+        elif not services.account_logins.end(username, login, actor()):
+            raise PermanentError(f"The account {username} has no login {login}.")
     typer.echo(f"Logged {username} out.")
 
 

@@ -51,14 +51,16 @@ def check_password(username: str, password: str, field: str = "password") -> Non
     """Check that a new password, in a field of a request, is acceptable.
 
     Raises:
-        InvalidAccount: it is too short, too long or the user name.
+        InvalidAccount: it is too short, too long, or contains the user name and is not long enough without it.
     """
     if not SHORTEST <= len(password) <= LONGEST:
         raise InvalidAccount(
             f"A password must have {SHORTEST} to {LONGEST} characters; this one has {len(password)}.", field
         )
     if username.casefold() in password.casefold() and len(password) < len(username) + SHORTEST:
-        raise InvalidAccount("The password must not consist of the user name.", field)
+        raise InvalidAccount(
+            f"A password that contains the user name must have at least {SHORTEST} further characters.", field
+        )
 
 
 def generated_password() -> str:

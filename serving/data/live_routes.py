@@ -44,7 +44,7 @@ class FollowingLogin:
         self.identity = identity
 
     def is_valid(self) -> bool:
-        """Return whether the login is neither expired nor revoked, or cannot be verified now."""
+        """Return False if the login has expired or was revoked. While it cannot be verified, return True."""
         try:
             _login.check(self._request)
         except (NotSignedIn, NotAllowed):

@@ -19,8 +19,8 @@ MaxLatency = Annotated[
     float,
     typer.Option(
         min=0,
-        help="Stop an arm if over 5 % of its calls take longer (ms). Batches of all forecasts count as calls, but "
-        "are not timed. 0: no limit.",
+        help="Stop an arm if over 5 % of its calls take longer than this many milliseconds. Batches of all forecasts "
+        "count as calls, but are not timed. 0: no limit.",
     ),
 ]
 MaxCalibrationGap = Annotated[
@@ -36,7 +36,8 @@ MinCalls = Annotated[
     int,
     typer.Option(
         min=1,
-        help="Number of calls in the last 5 minutes before the limit of errors or of latency can stop an arm.",
+        help="Minimum number of calls in the last 5 minutes. With fewer calls, neither --max-error-share nor "
+        "--max-latency-ms stops an arm.",
     ),
 ]
 

@@ -69,7 +69,7 @@ class ConnectionGate:
         )
 
     def _enter(self) -> object:
-        """Take a slot, or try whether the dependency responds. Return what identifies this caller."""
+        """Take a slot, or check whether the dependency responds. Return an object that identifies this caller."""
         caller = _Waiter(self._lock)
         deadline = time.monotonic() + self._wait_s
         with self._lock:

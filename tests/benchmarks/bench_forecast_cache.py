@@ -71,7 +71,7 @@ def test_reading_the_cache_takes_less_cpu_than_computing(
             for name, (cpu, wall) in (("compute", computed), ("write to Redis", stored), ("read from Redis", found))
         ],
         f"{len(forecasts.answers):,} forecasts, {entry.bytes / 1e6:.2f} MB in Redis. With n workers, the cache saves "
-        f"(n - 1) times compute minus read, and costs one write. Target: reading takes less CPU time than computing.",
+        f"(n - 1) x (compute - read), and costs one write. Target: reading takes less CPU time than computing.",
     )
     assert found[0] < computed[0]
     assert found[0] + stored[0] < 2 * computed[0], "two workers gain nothing from the cache"

@@ -30,6 +30,7 @@ MIN_RATIO_BY_ID = 0.55
 MIN_RATIO_BY_FEATURES = 0.45
 MIN_RATIO_WITH_REASONS = 0.15
 MIN_RATIO_OF_BATCH = 0.7
+PACE = 0.7  # of the rate that was measured without pauses
 MOST_P99_MS = 5.0
 MOST_ONE_P50_MS = 0.2
 MOST_GROWTH_MB = 16
@@ -56,7 +57,7 @@ def test_predictions_by_id_reach_most_of_the_rate_of_a_bare_echo(
     ours, bare = loads["by id"], loads["echo"]
     one = [run_wrk(url, script, server, connections=1, seconds=SECONDS) for _ in range(ROUNDS)]
     rate = median(ours, "rate")
-    paced = post_script(tmp_path / "paced.lua", bodies, target.headers, delay_ms=64 / (0.7 * rate) * 1000)
+    paced = post_script(tmp_path / "paced.lua", bodies, target.headers, delay_ms=64 / (PACE * rate) * 1000)
     most = [run_wrk(url, paced, server, seconds=SECONDS) for _ in range(ROUNDS)]
     report(
         "POST /predict by key result id",
@@ -65,10 +66,10 @@ def test_predictions_by_id_reach_most_of_the_rate_of_a_bare_echo(
             row_of("bare echo", bare, bare),
             row_of("by id, 64 connections", ours, bare),
             row_of("by id, 1 connection", one, bare),
-            row_of(f"by id at {median(most, 'rate') / rate:.0%} of the rate", most, bare),
+            row_of(f"by id, paced to {PACE:.0%} of this rate ({median(most, 'rate') / rate:.0%} reached)", most, bare),
         ],
-        f"Targets: rate ratio {MIN_RATIO_BY_ID}, p50 of one connection {MOST_ONE_P50_MS} ms, p99 at 70 % "
-        f"{MOST_P99_MS:g} ms.",
+        f"Targets: rate ratio {MIN_RATIO_BY_ID}, p50 of one connection {MOST_ONE_P50_MS} ms, p99 of the "
+        f"paced run {MOST_P99_MS:g} ms.",
     )
     assert rate / median(bare, "rate") >= MIN_RATIO_BY_ID
     assert median(one, "p50_ms") < MOST_ONE_P50_MS
@@ -134,11 +135,11 @@ def test_memory_is_flat_over_many_requests(target: Target, key_result_ids: list[
     grown = [(each.memory_info().rss - start) / 1e6 for each, start in zip(processes, before, strict=True)]
     report(
         "Memory",
-        ("", "MB before", "MB more after"),
+        ("", "MB before", "growth in MB"),
         [
             [name, f"{start / 1e6:.0f}", f"{more:+.1f}"]
             for name, start, more in zip(("supervisor", "worker"), before, grown, strict=False)
         ],
-        f"After {sent:,.0f} requests by id. Target: at most {MOST_GROWTH_MB} MB.",
+        f"Growth after {sent:,.0f} requests by id. Target: less than {MOST_GROWTH_MB} MB.",
     )
     assert max(grown) < MOST_GROWTH_MB

@@ -193,7 +193,11 @@ def median(loads: list[Load], name: str) -> float:
 
 
 def row_of(name: str, loads: list[Load], reference: list[Load]) -> list[str]:
-    """Return a row of a table: the rate, CPU time and latencies, and the ratios to the reference."""
+    """Return a row of a table: the rate, CPU time and latencies, and two ratios, which are below 1 if the row is worse.
+
+    The rate ratio is this row's rate divided by the reference's. The CPU ratio is the reference's CPU time divided by
+    this row's.
+    """
     rate, cpu_us = median(loads, "rate"), median(loads, "cpu_us")
     return [
         name,

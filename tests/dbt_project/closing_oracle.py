@@ -1,6 +1,6 @@
 """Random histories of key results carried from cycle to cycle, and the expected cycle of each check-in by ADR 19.
 
-The marts and the application tables (schema `app`) compute the same in SQL, for all key results together.
+The marts and the state tables (schema `app`) compute the same in SQL, for all key results together.
 """
 
 import random

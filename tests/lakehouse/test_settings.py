@@ -45,5 +45,5 @@ def test_an_invalid_value_is_named_but_never_shown(tmp_path, monkeypatch):
 
 
 def test_secrets_do_not_show_when_settings_are_printed(tmp_path, monkeypatch):
-    monkeypatch.setenv("OKR_JWT_SECRET", "hunter2")
+    monkeypatch.setenv("OKR_JWT_SECRET", "hunter2" * 5)
     assert "hunter2" not in repr(load_settings(tmp_path))

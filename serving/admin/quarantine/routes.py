@@ -14,7 +14,9 @@ router = admin_router("quarantine")
 PAGE = {"events": [EXAMPLE], "pending": [], "next_cursor": None}
 
 
-@router.get("/quarantine", dependencies=[Depends(IsOperator)], **described("List quarantined events", PAGE, 409))
+@router.get(
+    "/quarantine", dependencies=[Depends(IsOperator)], **described("List flagged and withheld events", PAGE, 409)
+)
 def quarantine(
     services: ServicesDep,
     withheld: Annotated[bool, Query(description="Only withheld events.")] = False,

@@ -1,4 +1,4 @@
-"""/admin/accounts/{username}/sessions: the functions of `okr account sessions` and `okr account logout`."""
+"""/admin/accounts/{username}/sessions: the functions of `okr account logins` and `okr account logout`."""
 
 from datetime import datetime
 from typing import Literal

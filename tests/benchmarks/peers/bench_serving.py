@@ -1,4 +1,4 @@
-"""POST /predict by key result id, compared with servers of models: CPU time per request.
+"""POST /predict by key result id, compared with model servers: CPU time per request.
 
 Each serves the trees of the same version and answers one row per request; ours also checks the login and the rate
 limit, records the prediction and returns reasons. `mlflow models serve` runs in our environment, the others in their
@@ -141,11 +141,11 @@ def test_a_request_takes_a_small_part_of_the_cpu_time_of_model_servers(
         loads = compare(ours, *peers, connections=CONNECTIONS)
     own = loads[ours.name]
     report(
-        "One prediction per request, compared with servers of models",
+        "One prediction per request, compared with model servers",
         HEADER,
         [row_of(name, found, own) for name, found in loads.items()],
-        "The ratios are those of a server to ours. Targets by CPU: at most 1/120 of `mlflow models serve`, 1/12 of "
-        "MLServer and 1/20 of BentoML.",
+        "The ratios compare each server with this API (first row). Targets: at most 1/120 of the CPU time of `mlflow "
+        "models serve`, 1/12 of MLServer and 1/20 of BentoML.",
     )
     for name, factor in MIN_FACTORS.items():
         assert median(loads[name], "cpu_us") / median(own, "cpu_us") >= factor, name

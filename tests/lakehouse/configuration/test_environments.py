@@ -30,9 +30,20 @@ def errors_of(state: Path) -> list[str]:
 
 
 def test_development_is_the_default_and_requires_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    export(monkeypatch, JWT_SECRET="short", DSN_SERVING="postgresql://u:p@db.example.org/x")
+    export(monkeypatch, ADMIN_PASSWORD="short", DSN_SERVING="postgresql://u:p@db.example.org/x")
     settings = load_settings(tmp_path)
     assert (settings.environment, settings.log_json, settings.api_workers) == (Environment.DEVELOPMENT, False, 1)
+
+
+@pytest.mark.parametrize("environment", Environment)
+def test_a_jwt_secret_that_serving_refuses_is_one_error_in_every_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, environment: str
+) -> None:
+    export(monkeypatch, ENVIRONMENT=environment, JWT_SECRET=STRONG[:31])
+    (error,) = errors_of(tmp_path)
+    assert error.startswith("OKR_JWT_SECRET is too short: expected at least 32 bytes, got 31.")
+    export(monkeypatch, JWT_SECRET=STRONG)
+    assert errors_of(tmp_path) == []
 
 
 def test_production_has_defaults_of_its_own_which_variables_replace(
@@ -121,7 +132,7 @@ def test_a_secret_comes_from_a_named_file_or_a_credential_of_systemd(
 
 def test_a_secret_with_two_sources_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "jwt").write_text(STRONG)
-    export(monkeypatch, JWT_SECRET_FILE=str(tmp_path / "jwt"), JWT_SECRET="other")
+    export(monkeypatch, JWT_SECRET_FILE=str(tmp_path / "jwt"), JWT_SECRET=STRONG[::-1])
     (error,) = errors_of(tmp_path)
     assert error.startswith("OKR_JWT_SECRET is set twice")
 

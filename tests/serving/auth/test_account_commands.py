@@ -50,7 +50,7 @@ def test_an_account_is_added_with_a_password_from_stdin_listed_changed_and_disab
     assert line.split("\t")[1:5] == ["lead", "acme", "standard", "disabled"]
 
 
-def test_an_account_is_changed_and_its_sessions_are_shown_and_ended(api: Api, okr: Run, auth: Auth) -> None:
+def test_an_account_is_changed_and_its_logins_are_shown_and_ended(api: Api, okr: Run, auth: Auth) -> None:
     new_account(auth, "carl")
     changed = okr("account", "change", "carl", "--role", "lead", "--organisation", "acme", "--team", "t1")
     assert changed.stdout.strip() == "carl: lead of acme, user None, plan standard, leads t1"
@@ -58,10 +58,10 @@ def test_an_account_is_changed_and_its_sessions_are_shown_and_ended(api: Api, ok
     assert changed.stdout.strip() == "carl: lead of every organisation, user None, plan service"
     assert "Unknown plan" in str(okr("account", "change", "carl", "--plan", "gold").exception)
     tokens = [log_in(api, "carl")["access_token"] for _ in range(2)]
-    newest, _ = (line.split("\t")[0] for line in okr("account", "sessions", "carl").stdout.splitlines())
-    assert okr("account", "logout", "carl", "--session", newest).exit_code == 0
-    assert len(okr("account", "sessions", "carl").stdout.splitlines()) == 1
-    assert "no session" in str(okr("account", "logout", "carl", "--session", newest).exception)
+    newest, _ = (line.split("\t")[0] for line in okr("account", "logins", "carl").stdout.splitlines())
+    assert okr("account", "logout", "carl", "--login", newest).exit_code == 0
+    assert len(okr("account", "logins", "carl").stdout.splitlines()) == 1
+    assert "no login" in str(okr("account", "logout", "carl", "--login", newest).exception)
     assert okr("account", "logout", "carl").exit_code == 0
     until(lambda: [status(api, token) for token in tokens] == [401, 401], "both tokens are rejected")
     assert "account.logged_out_everywhere" in okr("audit", "list", "--subject", "carl", "--limit", "1").output

@@ -11,5 +11,5 @@ select
     least((version.ends_on + 1)::timestamp at time zone 'UTC', closing.ended_at) as ended_at
 from {{ ref('int_cycle_version') }} as version
 left join {{ ref('int_ending') }} as closing
-    on version.cycle_id = closing.id and closing.noun = 'cycle' and closing.revived_at is null
+    on version.cycle_id = closing.id and closing.entity_type = 'cycle' and closing.revived_at is null
 where version.is_current

@@ -119,10 +119,10 @@ by_team as (
 ),
 
 archived as (
-    select noun, id, range_agg(tstzrange(ended_at, coalesce(revived_at, 'infinity'))) as spans
+    select entity_type, id, range_agg(tstzrange(ended_at, coalesce(revived_at, 'infinity'))) as spans
     from {{ ref('int_ending') }}
-    where noun in ('key_result', 'objective') and ended_at is distinct from revived_at
-    group by noun, id
+    where entity_type in ('key_result', 'objective') and ended_at is distinct from revived_at
+    group by entity_type, id
 ),
 
 with_archived_spans as (
@@ -133,8 +133,8 @@ with_archived_spans as (
         + case when by_team.is_team_dissolved then tstzmultirange(by_team.span) else '{}'::tstzmultirange end
             as archived_spans
     from by_team
-    left join archived as own on by_team.key_result_id = own.id and own.noun = 'key_result'
-    left join archived as objective on by_team.objective_id = objective.id and objective.noun = 'objective'
+    left join archived as own on by_team.key_result_id = own.id and own.entity_type = 'key_result'
+    left join archived as objective on by_team.objective_id = objective.id and objective.entity_type = 'objective'
 ),
 
 split_at_archivals as (

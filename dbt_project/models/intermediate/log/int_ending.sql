@@ -1,4 +1,4 @@
-{{ config(indexes=[{'columns': ['noun', 'id']}]) }}
+{{ config(indexes=[{'columns': ['entity_type', 'id']}]) }}
 
 {{ endings('key_result', ref('stg_key_result'), ref('stg_key_result_archived'), reason='reason') }}
 union all

@@ -16,7 +16,7 @@ with current_team as (
     left join {{ ref('int_organisation_version') }} as organisation
         on team.organisation_id = organisation.organisation_id and organisation.is_current
     left join {{ ref('int_ending') }} as ending
-        on team.team_id = ending.id and ending.noun = 'team' and ending.revived_at is null
+        on team.team_id = ending.id and ending.entity_type = 'team' and ending.revived_at is null
     where team.is_current
 )
 

@@ -7,7 +7,7 @@ with recursive archival as (
         successor_id,
         tstzrange(ended_at, coalesce(revived_at, 'infinity')) as span
     from {{ ref('int_ending') }}
-    where noun = 'team' and ended_at is distinct from revived_at
+    where entity_type = 'team' and ended_at is distinct from revived_at
 ),
 
 archived as (

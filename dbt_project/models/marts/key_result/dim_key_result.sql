@@ -23,4 +23,4 @@ left join {{ ref('int_objective_version') }} as objective
 left join {{ ref('int_team') }} as team on objective.team_id = team.team_id
 left join {{ ref('int_ending') }} as ending
     on version.is_current and version.key_result_id = ending.id
-    and ending.noun = 'key_result' and ending.revived_at is null
+    and ending.entity_type = 'key_result' and ending.revived_at is null

@@ -18,4 +18,4 @@ from {{ ref('int_objective_version') }} as version
 left join {{ ref('int_team') }} as team on version.team_id = team.team_id
 left join {{ ref('int_ending') }} as ending
     on version.is_current and version.objective_id = ending.id
-    and ending.noun = 'objective' and ending.revived_at is null
+    and ending.entity_type = 'objective' and ending.revived_at is null

@@ -14,4 +14,4 @@ select
 from {{ ref('int_user_version') }} as version
 left join {{ ref('int_team') }} as team on version.team_id = team.team_id
 left join {{ ref('int_ending') }} as ending
-    on version.is_current and version.user_id = ending.id and ending.noun = 'user' and ending.revived_at is null
+    on version.is_current and version.user_id = ending.id and ending.entity_type = 'user' and ending.revived_at is null

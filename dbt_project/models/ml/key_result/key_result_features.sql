@@ -5,7 +5,8 @@
 
 {%- set by_time = 'day, checked_in_at, recorded_at, ' ~ log_order() -%}
 
--- Grain: one trajectory, a sequence of check-ins that several rows can share, each up to its own as_of.
+-- Grain: one trajectory. A trajectory is a sequence of check-ins of one key result, which several rows of
+-- int_key_result_as_of can share: each of them uses the check-ins up to its own as_of.
 with path as (
     select
         trajectory_number,
@@ -18,8 +19,8 @@ with path as (
     group by trajectory_number, key_result_id, starts_at, counts_from
 ),
 
--- The points of each trajectory: the baseline at day 0, then every check-in in its version as of known_at. `day`
--- counts from the start of the cycle.
+-- The points of each trajectory: the baseline at day 0, then every check-in that is not final, in the version that
+-- was current at known_at. `day` counts from the start of the cycle.
 point as (
     select
         path.trajectory_number,
