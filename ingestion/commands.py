@@ -60,7 +60,7 @@ def consume_state(drain: Drain = False) -> None:
 
 @app.command("load")
 def load_command(as_json: AsJson = False) -> None:
-    """Load pending rows from the lake into the PostgreSQL schema raw, without the gate that okr_etl_dag runs first."""
+    """Load waiting rows from the lake into the PostgreSQL schema raw, without the gate that okr_etl_dag runs first."""
     from ingestion.loading import load
 
     rows = load(load_settings())
@@ -97,8 +97,8 @@ def lake_verify(as_json: AsJson = False) -> None:
 def lake_maintain(as_json: AsJson = False) -> None:
     """Compact small files, clean up the Delta log, and delete expired files and rows. Other processes can keep running.
 
-    Expired rows are those of okr_system_metrics beyond OKR_SYSTEM_METRICS_RETENTION_DAYS. They are deleted permanently
-    from the lake and from raw.
+    Expired rows are rows of okr_system_metrics that are older than OKR_SYSTEM_METRICS_RETENTION_DAYS. They are deleted
+    permanently, from the lake and from raw.
     """
     from ingestion.maintenance import maintain
     from ingestion.maintenance.report import as_documents, as_lines

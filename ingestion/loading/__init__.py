@@ -1,4 +1,4 @@
-"""Load the lake into the warehouse's schema raw, exactly once: `pending` finds new rows, `copy` loads them."""
+"""Load the lake into the warehouse's schema raw, exactly once: `pending` finds the waiting rows, `copy` loads them."""
 
 from ingestion.loading.backlog import backlog_rows
 from ingestion.loading.copy import load

@@ -1,4 +1,4 @@
-"""`okr load`: copy pending rows from the lake into `raw` and write the watermark in the same transaction."""
+"""`okr load`: copy waiting rows from the lake into `raw` and write the watermark in the same transaction."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import closing
@@ -26,10 +26,10 @@ Connection = psycopg.Connection[tuple[object, ...]]
 
 
 def load(settings: Settings, end_offsets: Mapping[str, Mapping[Any, int]] | None = None) -> dict[str, int]:
-    """Load the pending rows of each topic and return the number of rows copied, by topic.
+    """Load the waiting rows of each topic and return the number of rows copied, by topic.
 
     `end_offsets` (topic -> partition -> next offset) limits the load to the rows that a gate has checked; topics and
-    partitions that it does not name are not loaded. Without it, all pending rows are loaded.
+    partitions that it does not name are not loaded. Without it, all waiting rows are loaded.
 
     Raises:
         RetryableError: PostgreSQL or the lake is unavailable, or another loader holds the lock; no topic was partially
@@ -59,8 +59,8 @@ def _load_topic(connection: Connection, lake_uri: str, topic: str, bounds: Mappi
             return copied
     except errors.UniqueViolation as error:
         raise InvariantBroken(
-            f"raw.{topic} already has an offset that is pending in the lake ({error.diag.message_detail}). Nothing was "
-            "loaded. Run `okr lake verify` and read docs/runbooks/lake-verify.md."
+            f"raw.{topic} already has an offset that is still waiting in the lake ({error.diag.message_detail}). "
+            "Nothing was loaded. Run `okr lake verify` and read docs/runbooks/lake-verify.md."
         ) from error
     except errors.LockNotAvailable as error:
         raise RetryableError(

@@ -1,4 +1,4 @@
-"""Find and read the lake's pending rows, which are at or beyond the watermarks of `raw`.
+"""Find and read the lake's waiting rows, which are at or beyond the watermarks of `raw`.
 
 Watermarks are offsets, because a "newest timestamp" would lose late events and events of failed loads (cal-itp #2541).
 """

@@ -17,7 +17,8 @@ app = typer.Typer(no_args_is_help=True, help="Manage accounts of the API and the
 Username = Annotated[str, typer.Argument(help="The user name.")]
 RoleName = Annotated[str, typer.Option("--role", help="Role: viewer, member, lead, admin or service.")]
 Organisation = Annotated[
-    str | None, typer.Option(help="Id of the account's organisation. Without this option, it sees every organisation.")
+    str | None,
+    typer.Option(help="Id of the account's organisation. Without this option, the account sees every organisation."),
 ]
 User = Annotated[str | None, typer.Option(help="Id of the user to whom the account belongs.")]
 Team = Annotated[list[str] | None, typer.Option(help="Id of a team that the account leads. Can be repeated.")]
@@ -101,7 +102,9 @@ def change_role(username: Username, role: Annotated[str, typer.Argument(help="Th
 def change_account(  # noqa: PLR0913, PLR0917 -- the options of the command
     username: Username,
     role: Annotated[str | None, typer.Option(help="The new role.")] = None,
-    organisation: Annotated[str | None, typer.Option(help="Id of the new organisation; '' for access to all.")] = None,
+    organisation: Annotated[
+        str | None, typer.Option(help="Id of the new organisation; '' for none, so that the account sees all.")
+    ] = None,
     user: Annotated[str | None, typer.Option(help="Id of the new user; '' for none.")] = None,
     team: Annotated[
         list[str] | None, typer.Option(help="Id of a team that the account leads; replaces its teams. Can be repeated.")

@@ -106,7 +106,7 @@ def verify_audit(
     ] = "",
     earlier_secrets: Annotated[
         typer.FileText | None,
-        typer.Option(help="A file with earlier values of OKR_JWT_SECRET, one per line, which sealed earlier events."),
+        typer.Option(help="A file with earlier values of OKR_JWT_SECRET, one per line, with which events were sealed."),
     ] = None,
     accept_key: Annotated[
         list[str] | None,
