@@ -93,7 +93,9 @@ class Settings(BaseSettings):
     lead_password: SecretStr = SecretStr("")
     app_password: SecretStr = SecretStr("")
     trusted_proxies: str = Field(
-        default="", description="addresses or networks, separated by commas, whose X-Forwarded-* headers are trusted"
+        default="",
+        description="addresses or networks, separated by commas, whose X-Forwarded-* headers are trusted; `unix` for "
+        "peers on the UNIX socket of the API",
     )
 
     sites_dir: Path = Field(default_factory=lambda values: values["state"] / "sites")

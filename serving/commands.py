@@ -1,5 +1,6 @@
 """`okr serve`: the API and the scorecard page, and the commands that operate the API."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -28,6 +29,12 @@ def serve(
     workers: Annotated[
         int | None, typer.Option(min=1, max=256, help="Number of processes; default: OKR_API_WORKERS.")
     ] = None,
+    uds: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="Listen on this UNIX socket, for a proxy, instead of a port.")
+    ] = None,
+    uds_group: Annotated[
+        str | None, typer.Option(metavar="GROUP", help="Group that may connect to the socket; default: this process's.")
+    ] = None,
 ) -> None:
     """Serve the API and the scorecard page on 127.0.0.1, port $OKR_API_PORT.
 
@@ -36,13 +43,16 @@ def serve(
     from lakehouse.logs import configure_logging
     from lakehouse.settings import load_settings
     from serving.observability.metrics_folder import prepare_folder
+    from serving.processes.unix_socket import listen_on
 
     settings = load_settings()
     configure_logging(as_json=settings.log_json)
     settings.require_all("admin_password", "lead_password", "app_password", "mlflow_store_uri", "jwt_secret")
     settings.require_all("dsn_serving", "dsn_organisation", "redis_url", "kafka_bootstrap")
-    prepare_folder(settings.state, int(settings.require("api_port")))
+    # First, because it fails if another process listens there, whose metrics must stay.
+    listener = listen_on(uds, uds_group) if uds else None
+    prepare_folder(settings.state, uds.stem if uds else settings.require("api_port"))
 
     from serving.processes.supervisor import run  # imports prometheus_client
 
-    run(settings, workers or settings.api_workers)
+    run(settings, workers or settings.api_workers, listener)

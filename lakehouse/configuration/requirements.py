@@ -34,12 +34,14 @@ def violations(settings: Settings) -> list[str]:
 
 def _malformed(settings: Settings) -> Iterator[str]:
     for word in filter(None, (part.strip() for part in settings.trusted_proxies.split(","))):
+        if word == "unix":
+            continue
         try:
             ipaddress.ip_network(word, strict=False)
         except ValueError:
             yield (
                 f"OKR_TRUSTED_PROXIES: {word!r} is not an IP address or network. Expected for example "
-                "10.0.0.5,10.1.0.0/16."
+                "10.0.0.5,10.1.0.0/16, or unix for a UNIX socket."
             )
     for server in filter(None, (part.strip() for part in settings.kafka_bootstrap.split(","))):
         host, colon, port = server.rpartition(":")

@@ -1,7 +1,8 @@
 """The client's address and scheme behind trusted proxies, whose X-Forwarded-For and X-Forwarded-Proto are believed.
 
-Any client can send these headers. They are used only if the peer's address is in OKR_TRUSTED_PROXIES. Of a list of
-addresses, only the part that trusted proxies appended is used.
+Any client can send these headers. They are used only if the peer's address is in OKR_TRUSTED_PROXIES. A peer that
+connects through a UNIX socket has no address; the word `unix` in this setting stands for all of these peers. Of a list
+of addresses, only the part that trusted proxies appended is used.
 """
 
 from functools import lru_cache
@@ -15,30 +16,34 @@ Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 SCHEMES = {b"http": "http", b"https": "https"}
 UNKNOWN = "unknown"
+UNIX = "unix"  # in OKR_TRUSTED_PROXIES: whoever may connect to the UNIX socket of `okr serve --uds`
 IPV6_SUBSCRIBER = 64
 
 
 class TrustedProxies:
-    """The addresses and networks in OKR_TRUSTED_PROXIES."""
+    """The addresses and networks in OKR_TRUSTED_PROXIES, and whether it has the word `unix`."""
 
     def __init__(self, setting: str) -> None:
+        words = [part.strip() for part in setting.split(",") if part.strip()]
+        self.trusts_unix = UNIX in words
         try:
-            self._networks = [ip_network(part.strip()) for part in setting.split(",") if part.strip()]
+            self._networks = [ip_network(word) for word in words if word != UNIX]
         except ValueError as error:
             raise PermanentError(
                 f"OKR_TRUSTED_PROXIES is invalid ({error}): expected addresses or networks, separated by commas, such "
-                "as 127.0.0.1,10.0.0.0/8"
+                f"as 127.0.0.1,10.0.0.0/8, or {UNIX} for a UNIX socket"
             ) from error
         self.trusts = lru_cache(maxsize=1024)(self._trusts)
 
     def __bool__(self) -> bool:
         """Return whether there are any."""
-        return bool(self._networks)
+        return bool(self._networks) or self.trusts_unix
 
     def client_of(self, peer: str, forwarded_for: str) -> str:
         """Return the client's address: the last one in X-Forwarded-For that is not a trusted proxy.
 
-        `peer` must be trusted. If an entry is not an address, the proxy that appended it is returned.
+        `peer` must be trusted; it is empty if it has no address. If an entry is not an address, the proxy that appended
+        it is returned.
         """
         client = peer
         for entry in reversed(forwarded_for.split(",")):
@@ -68,8 +73,8 @@ class ProxyHeaders:
         """Pass the request on."""
         if scope["type"] == "http" and self._trusted:
             peer = scope.get("client")
-            if peer is not None and self._trusted.trusts(peer[0]):
-                scope = self._forwarded(scope, peer[0])
+            if self._trusted.trusts_unix if _is_unix(scope) else peer is not None and self._trusted.trusts(peer[0]):
+                scope = self._forwarded(scope, peer[0] if peer else "")
         await self._app(scope, receive, send)
 
     def _forwarded(self, scope: Scope, peer: str) -> Scope:
@@ -80,7 +85,16 @@ class ProxyHeaders:
             elif name == b"x-forwarded-proto":
                 scheme = SCHEMES.get(value.rpartition(b",")[2].strip().lower(), scheme)
         client = self._trusted.client_of(peer, ",".join(forwarded_for)) if forwarded_for else peer
-        return {**scope, "client": (client, 0), "scheme": scheme}
+        return {**scope, "client": (client, 0) if client else None, "scheme": scheme}
+
+
+def _is_unix(scope: Scope) -> bool:
+    """Return whether the peer connected through a UNIX socket, of which uvicorn gives the path without a port.
+
+    That the peer has no address does not suffice: uvicorn cannot find out the one of a client that has already left.
+    """
+    server = scope.get("server")
+    return scope.get("client") is None and server is not None and server[1] is None
 
 
 def network_of(address: str) -> str:

@@ -6,6 +6,8 @@ supervisor's process, so that sending does not compete with requests for the GIL
 process was asked to stop.
 """
 
+import socket
+
 import uvicorn
 from uvicorn.config import LOGGING_CONFIG
 from uvicorn.supervisors import Multiprocess
@@ -16,13 +18,13 @@ from lakehouse.settings import Settings
 from serving.fast_path.fast_protocol import FastProtocol
 from serving.prediction_log.shipper import Shipper
 
-HOST = "127.0.0.1"  # loopback only; behind nginx in production
+HOST = "127.0.0.1"  # loopback only; other hosts reach the API through a proxy
 DRAIN_S = 10
 WORKER_ANSWERS_S = 30  # a worker that does not answer the supervisor for this long is replaced
 
 
-def run(settings: Settings, workers: int) -> None:
-    """Serve until SIGTERM or SIGINT.
+def run(settings: Settings, workers: int, listener: socket.socket | None = None) -> None:
+    """Serve until SIGTERM or SIGINT, on a socket that listens or on the port of the settings.
 
     Raises:
         PermanentError: a setting is missing.
@@ -32,7 +34,7 @@ def run(settings: Settings, workers: int) -> None:
         "serving.processes.worker:create",
         factory=True,
         host=HOST,
-        port=int(settings.require("api_port")),
+        port=0 if listener else int(settings.require("api_port")),
         workers=workers,
         http=FastProtocol,
         ws="none",  # there are no web sockets, and they would bypass the guard
@@ -46,7 +48,7 @@ def run(settings: Settings, workers: int) -> None:
         log_config=library_logging() if settings.log_json else LOGGING_CONFIG,
     )
     shipper = Shipper.from_settings(settings)
-    supervisor = Supervisor(config, [config.bind_socket()])
+    supervisor = Supervisor(config, [listener or config.bind_socket()])
     shipper.start()
     try:
         supervisor.run()

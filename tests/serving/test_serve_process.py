@@ -152,7 +152,7 @@ from pathlib import Path
 from typing import Any
 from serving.observability.metrics_folder import prepare_folder, FOLDER_VARIABLE
 if sys.argv[1] == "first":
-    prepare_folder(Path(sys.argv[2]), 1)
+    prepare_folder(Path(sys.argv[2]), "1")
 else:
     os.environ[FOLDER_VARIABLE] = str(Path(sys.argv[2], "run", "metrics", "api-1"))
 from serving.observability.metrics import exposition
