@@ -10,9 +10,10 @@ rules, recomputation, freshness and drift), and update the Data Docs site (`/qua
 - `verify_lake`: an offset is missing or duplicated, or the broker did not answer; the log says which. In the first
   case, stop the writers and follow docs/runbooks/lake-verify.md. To repeat the check, run `okr lake verify`.
 - `validate_published`: the published marts break a rule, which the log and `/quality/` name. If the data is wrong, run
-  `okr publication rollback` immediately, then fix the cause and start okr_etl_dag. All marts are read from a single
-  publication. Rules that compare with `raw` or `intermediate` are skipped while these schemas are ahead of the
-  publication (a run is building, or publications are on hold); the report says so.
+  `okr publication rollback` immediately, then fix the cause, and run `okr publication resume` and
+  `okr dag start okr_etl_dag`. All marts are read from a single publication. Rules that compare with `raw` or
+  `intermediate` are skipped while these schemas are ahead of the publication (a run is building, or publications are on
+  hold); the report says so.
 """
 
 from datetime import timedelta

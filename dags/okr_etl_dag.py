@@ -16,15 +16,15 @@ found and what to do.
   batch is correct, run `okr dag start okr_etl_dag --conf '{"accept_raw_batch": true}'`. If data that was loaded earlier
   is still unpublished, the run publishes that data first, and only the next run fails here.
 - `load`: the lake or the warehouse is unavailable (see `make status`). The task is retried and continues at its
-  watermark. It is skipped while a backfill is landing, because newly landed events have already started the next
-  run, which will build instead.
+  watermark. While a backfill is landing, the task loads the batch and is then marked as skipped, so the run ends. The
+  newly landed events have already started the next run, which loads them and builds the marts.
 - `dbt`: a model or a constraint failed; the task's log names it. Fix it and clear the task, which starts with empty
   schemas.
 - `gate_marts`: the built marts break a rule. To check them again, run `okr gate marts`. If only plausibility rules
   failed and the data is correct, run `okr dag start okr_etl_dag --conf '{"accept_marts_build": true}'`.
-- `publish`: the publication was rejected, either because another run has built the marts in the meantime (start the
-  DAG again) or because of a rollback (run `okr publication resume` once its cause has been fixed). `okr publication
-  list` shows what readers see.
+- `publish`: the publication was rejected, either because another run has built the marts in the meantime (run `okr
+  dag start okr_etl_dag`) or because of a rollback (run `okr publication resume` once its cause has been fixed).
+  `okr publication list` shows what readers see.
 - `document`: the dbt docs site was not updated. Readers of the marts are not affected. Clear the task. It is skipped if
   the site is up to date.
 """

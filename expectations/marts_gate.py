@@ -80,7 +80,7 @@ def require_build(dsn: str) -> None:
     if has_started:
         raise PermanentError(
             f"A run is building the marts, or its dbt step failed: {len(missing)} of {len(TABLES)} tables are "
-            f"missing, e.g. {missing[0][0]}. Wait for the run or start okr_etl_dag again."
+            f"missing, e.g. {missing[0][0]}. Wait for the run, or run `okr dag start okr_etl_dag`."
         )
     published = current(dsn)
     reason = (
@@ -89,8 +89,8 @@ def require_build(dsn: str) -> None:
         else "nothing has been built yet"
     )
     raise PermanentError(
-        f"There is no build to check: {reason}. Start okr_etl_dag: it builds, checks and publishes; data_quality_dag "
-        "checks what is published."
+        f"There is no build to check: {reason}. `okr dag start okr_etl_dag` builds, checks and publishes; "
+        "data_quality_dag checks what is published."
     )
 
 

@@ -95,5 +95,6 @@ def require_passed(report: GateReport) -> None:
     if not report.passed:
         raise GateFailed(
             f"{report.summary()}\nReaders currently see this data. If it is wrong, run `okr publication rollback`, "
-            "fix the cause, and start okr_etl_dag. The Data Docs site (/quality/) shows each rule."
+            "fix the cause, and run `okr publication resume` and `okr dag start okr_etl_dag`. The Data Docs site "
+            "(/quality/) shows each rule."
         )

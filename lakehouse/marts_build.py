@@ -104,7 +104,7 @@ def require_build_of(build: Build, run_id: str) -> Build:
     if build.run_id != run_id or build.published_as is not None:
         raise PermanentError(
             f"marts_build contains the build of run {build.run_id}, not that of {run_id}: a later run has started. "
-            "Start okr_etl_dag again instead of clearing this run's tasks."
+            "Run `okr dag start okr_etl_dag` instead of clearing this run's tasks."
         )
     return build
 

@@ -190,7 +190,7 @@ def _require_no_hold(connection: "Connection[Any]") -> None:
     if newest and newest[0] is not None:
         raise PermanentError(
             f"Publication {newest[0]} was rolled back, so publications are on hold. Fix the cause, then run "
-            "`okr publication resume` and start okr_etl_dag."
+            "`okr publication resume` and `okr dag start okr_etl_dag`."
         )
 
 
@@ -204,7 +204,7 @@ def _published(connection: "Connection[Any]", build: Build, run_id: str) -> Publ
     if published is not None and published.rolled_back_at is not None:
         raise PermanentError(
             f"Run {run_id} was published as {published.publication_id}, which was rolled back and cannot be "
-            "published again. Start a new run of okr_etl_dag, or clear this run's tasks from `dbt` onwards."
+            "published again. Run `okr dag start okr_etl_dag`, or clear this run's tasks from `dbt` onwards."
         )
     return published
 

@@ -41,7 +41,8 @@ def current() -> None:
 
     dsn = load_settings().require("dsn_serving")
     row = publication.current(dsn)
-    typer.echo(_line(row) if row else "Nothing has been published yet: start okr_etl_dag (`make demo` does this).")
+    nothing = "Nothing has been published yet: run `okr dag start okr_etl_dag` (`make demo` does this)."
+    typer.echo(_line(row) if row else nothing)
     _show_holds(dsn)
 
 

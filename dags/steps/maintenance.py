@@ -6,7 +6,7 @@ from lakehouse.settings import load_settings
 
 @step
 def maintain_lake() -> None:
-    """Compact small files, clean up the Delta log and delete expired files.
+    """Compact small files, clean up the Delta log, and delete expired files and rows of okr_system_metrics.
 
     Raises:
         AirflowSkipException: another maintenance run is in progress, or nothing has landed yet.

@@ -169,8 +169,8 @@ def _broker_milliseconds(topic: str, messages: "Sequence[Message]") -> list[int]
     timestamps = [message.timestamp() for message in messages]
     if {kind for kind, _ in timestamps} - {_BROKER_TIME}:
         raise PermanentError(
-            f"Topic {topic} does not store the broker's time. Set message.timestamp.type=LogAppendTime on it: recorded "
-            "times depend on that clock."
+            f"Topic {topic} does not store the broker's time. Set message.timestamp.type=LogAppendTime on it, because "
+            "recording times must come from the broker's clock."
         )
     return [milliseconds for _, milliseconds in timestamps]
 

@@ -129,4 +129,4 @@ def _after(position: ReviewCursor | None) -> dict[str, object]:
 
 
 def _nothing_published() -> NotPossible:
-    return NotPossible("Nothing has been published yet: start okr_etl_dag (`make demo` does this).")
+    return NotPossible("Nothing has been published yet: run `okr dag start okr_etl_dag` (`make demo` does this).")

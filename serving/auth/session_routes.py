@@ -42,7 +42,7 @@ def end_session(session_id: SessionId, caller: LoggedIn, client: ClientDep, serv
     """End one of the logins of the caller's account: a session immediately, tokens of an app within 2 seconds."""
     actor = Actor(caller.username, client.address)
     if not services.auth.account_logins.end(caller.username, session_id, actor):
-        raise NotFound("Your account has no such session; GET /auth/sessions lists them.")
+        raise NotFound("Your account has no such login; GET /auth/sessions lists its logins.")
     return Response(status_code=204)
 
 

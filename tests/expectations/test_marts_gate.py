@@ -274,7 +274,7 @@ def test_any_mart_may_be_empty_but_not_the_whole_build() -> None:
 
 
 def test_without_a_build_the_gate_says_so_and_what_to_do(build: Settings, fresh_database: Settings) -> None:
-    with pytest.raises(PermanentError, match=r"no build to check: nothing has been built yet\. Start okr_etl_dag"):
+    with pytest.raises(PermanentError, match=r"no build to check: nothing has been built yet\. `okr dag start okr_etl"):
         marts_gate.validate_build(fresh_database, "manual-1")
     publication_id = publish_build(build).publication_id
     with pytest.raises(

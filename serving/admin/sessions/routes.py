@@ -60,7 +60,7 @@ def sessions(username: Username, services: ServicesDep, manager: Manager) -> Ses
 def end(username: Username, session_id: SessionId, services: ServicesDep, actor: ManagingActor) -> SessionEndedResponse:
     """End a login. A session ends immediately; every worker rejects the tokens of an app within 2 seconds."""
     if not services.auth.account_logins.end(username, session_id, actor):
-        raise NotFound(f"The account {username!r} has no such session; GET .../sessions lists them.")
+        raise NotFound(f"The account {username!r} has no such login; GET .../sessions lists its logins.")
     return SessionEndedResponse(session_id=session_id)
 
 
