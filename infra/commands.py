@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from infra.analysts.commands import group as analysts
+from infra.server.commands import group as server
 
 if TYPE_CHECKING:
     from infra.local.stack import Stack
 
 app = typer.Typer()
 app.add_typer(analysts, name="analyst")
+app.add_typer(server, name="server", hidden=True)  # systemd units run it
 INTERRUPTED = 130  # exit status of a process that Ctrl-C interrupted
 
 Only = Annotated[

@@ -26,6 +26,7 @@ CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_
 DOWNLOADS = (*PROXIES, *(name.lower() for name in PROXIES), *CERTIFICATES)
 OWN_PREFIX = "OKR_"
 CREDENTIALS = "CREDENTIALS_DIRECTORY"  # the folder with a service's secrets, which only our own code reads
+SYSTEMD = (CREDENTIALS, "NOTIFY_SOCKET")  # set by systemd for the process of a unit, not for its children
 LIBPQ_PREFIX = "PG"
 
 
@@ -91,7 +92,7 @@ def exported(values: Mapping[str, str]) -> Iterator[None]:
 
 
 def _is_allowed(name: str) -> bool:
-    return name in (*SYSTEM, *TERMINAL, *DOWNLOADS, CREDENTIALS) or name.startswith((OWN_PREFIX, *CLOUD))
+    return name in (*SYSTEM, *TERMINAL, *DOWNLOADS, *SYSTEMD) or name.startswith((OWN_PREFIX, *CLOUD))
 
 
 def _user_variables(state: Path, known: Mapping[str, str]) -> dict[str, str]:

@@ -14,7 +14,12 @@ from lakehouse.settings import STACK_ENV, Settings, is_environment_only, secret_
 
 MASK = "********"
 # Variables of ours that are not settings.
-OTHERS = frozenset({"OKR_SETTINGS", "OKR_STATE", "OKR_READY_FILE", "OKR_SHARED", "OKR_STACK_ID"})
+OTHERS = frozenset(
+    {
+        "OKR_SETTINGS", "OKR_STATE", "OKR_READY_FILE", "OKR_SHARED", "OKR_STACK_ID",
+        "OKR_PORT_AIRFLOW", "OKR_PORT_MLFLOW",  # where their units listen on loopback (infra/server)
+    }
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

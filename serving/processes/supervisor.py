@@ -14,6 +14,7 @@ from uvicorn.supervisors import Multiprocess
 
 from lakehouse.errors import RetryableError
 from lakehouse.logs import library_logging
+from lakehouse.readiness import report_alive, report_ready
 from lakehouse.settings import Settings
 from serving.fast_path.fast_protocol import FastProtocol
 from serving.prediction_log.shipper import Shipper
@@ -59,15 +60,22 @@ def run(settings: Settings, workers: int, listener: socket.socket | None = None)
 
 
 class Supervisor(Multiprocess):
-    """uvicorn's supervisor, which remembers whether it was asked to stop."""
+    """uvicorn's supervisor, which reports when all workers accept requests, and remembers if it was asked to stop."""
 
     was_asked_to_stop = False
+    has_reported = False
 
     def keep_subprocess_alive(self) -> None:
-        """Replace workers that died or hang."""
+        """Replace workers that died or hang. uvicorn calls this every 0.5 s."""
         for each in self.processes:
             each.child_conn.close()  # with this copy open, waiting for the answer of a dead worker would not end
         super().keep_subprocess_alive()
+        if self.should_exit.is_set():
+            return
+        if not self.has_reported and all(each.is_ready(WORKER_ANSWERS_S) for each in self.processes):
+            report_ready()
+            self.has_reported = True
+        report_alive()
 
     def terminate_all(self) -> None:
         """Stop the workers. This process closes its copy of the socket first, so that no client connects in vain."""

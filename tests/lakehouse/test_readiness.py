@@ -1,11 +1,12 @@
 """A worker is ready when it reports so, not after some running time."""
 
 import os
+import socket
 from pathlib import Path
 
 import pytest
 
-from lakehouse.readiness import READY_FILE, is_ready, report_ready
+from lakehouse.readiness import NOTIFY_SOCKET, READY_FILE, is_ready, report_alive, report_ready
 
 
 def test_a_readiness_report_counts_only_for_its_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -23,3 +24,24 @@ def test_nothing_is_written_if_no_supervisor_waits(tmp_path: Path, monkeypatch: 
     monkeypatch.chdir(tmp_path)
     report_ready()
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("is_abstract", [False, True])
+def test_systemd_is_told_when_a_unit_is_ready_and_alive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_abstract: bool
+) -> None:
+    address = f"\0okr-test-{os.getpid()}" if is_abstract else str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(address)
+        systemd.settimeout(5)
+        monkeypatch.setenv(NOTIFY_SOCKET, address.replace("\0", "@"))
+        monkeypatch.delenv(READY_FILE, raising=False)
+        report_ready()
+        assert systemd.recv(100) == b"READY=1"
+        report_alive()
+        assert systemd.recv(100) == b"WATCHDOG=1"
+
+
+def test_without_systemd_nothing_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(NOTIFY_SOCKET, raising=False)
+    report_alive()

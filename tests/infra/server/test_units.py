@@ -1,0 +1,52 @@
+"""The systemd units: each has the secrets that its service needs, and no other."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import pytest
+
+from infra.local.base_service import Service
+from infra.local.okr_services import Api, Guard, LandingWorker, Metrics, StateWorker
+from infra.server.tool_services import SERVICES
+
+UNITS = Path("infra/server/systemd").absolute()
+AIRFLOW = {"okr_airflow_dsn", "okr_airflow_fernet_secret", "okr_airflow_api_secret", "okr_airflow_jwt_secret"}
+# What the environments of these services contain in the local stack, in addition to their `secrets`.
+OTHERS: Mapping[str, set[str]] = {
+    "mlflow": {"okr_mlflow_store_uri", "okr_mlflow_password", "okr_mlflow_flask_secret"},
+    "airflow-api-server": AIRFLOW | {"okr_airflow_password", "okr_airflow_serving_password"},
+    **{f"airflow-{name}": AIRFLOW for name in ("scheduler", "dag-processor", "triggerer")},
+}
+OWN: Iterable[type[Service]] = (Api, LandingWorker, StateWorker, Metrics, Guard)
+
+
+def unit_of(name: str) -> Path:
+    """Return the unit of a service: a template if the service has instances."""
+    return next(path for path in (UNITS / f"okr-{name}.service", UNITS / f"okr-{name}@.service") if path.is_file())
+
+
+def lines_of(unit: Path) -> list[str]:
+    """Return the lines of a unit and of the drop-ins for its prefixes."""
+    prefixes = [
+        path for path in UNITS.glob("*.service.d") if unit.name.startswith(path.name.removesuffix(".service.d"))
+    ]
+    files = [unit, *(file for folder in prefixes for file in folder.iterdir())]
+    return [line for file in files for line in file.read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.mark.parametrize("kind", [*OWN, *SERVICES.values()], ids=lambda kind: kind.name)
+def test_a_unit_loads_the_secrets_of_its_service(kind: type[Service]) -> None:
+    loaded = [line.removeprefix("LoadCredential=") for line in lines_of(unit_of(kind.name)) if "LoadCredential" in line]
+    expected = {name.lower() for name in kind.secrets} | OTHERS.get(kind.name, set())
+    assert sorted(loaded) == sorted(f"{name}:/etc/okr/secrets/{name}" for name in expected)
+
+
+@pytest.mark.parametrize("unit", sorted(UNITS.glob("*.service")), ids=lambda unit: unit.name)
+def test_a_unit_checks_its_settings_before_it_starts(unit: Path) -> None:
+    lines = lines_of(unit)
+    starts = [line for line in lines if line.startswith("ExecStart=")]
+    checks = [line for line in lines if line.startswith("ExecStartPre=") and "okr config check" in line]
+    if "okr-migrate-" in unit.name or unit.name == "okr-certificates.service":
+        return  # the service that needs the migration checks the settings; the other has none
+    assert len(starts) == len(checks) == 1
+    assert starts[0].removeprefix("ExecStart=").split()[0] == checks[0].removeprefix("ExecStartPre=").split()[0]
