@@ -65,20 +65,29 @@ def test_the_account_pays_for_the_exchange_of_a_refresh_token_or_keeps_the_token
     token = auth.grants.first(account).refresh.text
     answer = api.client.post("/auth/refresh", json={"refresh_token": token})
     assert (answer.status_code, plan_of(answer)) == (200, "standard")
-    token = answer.json()["refresh_token"]
+    tokens = [answer.json()["refresh_token"]]
     plans = api.services.rate_limits.plans
+
+    def exchange() -> httpx.Response:
+        answer = api.client.post("/auth/refresh", json={"refresh_token": tokens[-1]})
+        if answer.status_code == 200:
+            tokens.append(answer.json()["refresh_token"])
+        return answer
+
+    def refused_exchange() -> httpx.Response | None:
+        answer = exchange()
+        return answer if answer.status_code != 200 else None
+
     with monkeypatch.context() as patch:
         patch.setattr(plans, "refresh", lambda: None)
         patch.setattr(plans, "_by_name", {**plans._by_name, "standard": RatePlan("standard", 0.01, 1)})
         access = auth.grants.first(account).access.text
         # On a busy machine, Redis can be late, and the worker's own bucket then allows another request.
         until(lambda: ask(api, access).status_code == 429, "the account has used up its plan")
-        answer = api.client.post("/auth/refresh", json={"refresh_token": token})
+        answer = until(refused_exchange, "the exchange is refused, too")
         assert (answer.status_code, answer.json()["violated-policies"]) == (429, ["standard"])
     redis.Redis.from_url(api.settings.require("redis_url")).delete("okr:rate:user:refresher")
-    until(
-        lambda: api.client.post("/auth/refresh", json={"refresh_token": token}).status_code == 200, "the token is valid"
-    )
+    until(lambda: exchange().status_code == 200, "the token is valid")
 
 
 @pytest.mark.parametrize("end", [end_by_logout, end_by_disabling])
