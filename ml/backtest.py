@@ -1,4 +1,4 @@
-"""Backtest forecasts. Each cycle is forecast by a model trained only on cycles that had closed before it started."""
+"""Backtest forecasts. Each cycle is forecast by a model trained only on cycles that had closed by its first day."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -30,7 +30,7 @@ def backtest(history: Rows, hyperparameters: Hyperparameters, cycles: Sequence[s
         test = history.take(split.test & _to_forecast(history, split, cycles, is_closed=period in closed))
         if not split.train.any():
             raise InsufficientData(
-                f"No cycle had closed before the cycle {period} started, so no model can be trained for it. "
+                f"No cycle had closed by the first day of the cycle {period}, so no model can be trained for it. "
                 "Name a later cycle with --cycles."
             )
         yield from _forecasts(history.take(split.train), test, hyperparameters)

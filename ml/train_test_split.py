@@ -76,10 +76,10 @@ def closed_periods(history: Rows) -> list[Period]:
 def evaluable_periods(history: Rows) -> list[Period]:
     """Return the closed periods, oldest first, up to and including the held-out period; empty if there is none.
 
-    The held-out period is the newest of the last three closed periods with labelled check-ins of at least 20 key
-    results. Without this minimum, a small cycle of a single team could decide which model serves all organisations. If
-    none of the three is large enough, the newest period with any labelled check-in is held out. The first period is
-    held out only if there is no other, because training needs an earlier period.
+    A period is large if at least 20 of its key results have labelled check-ins. Of the last three closed periods, the
+    newest large one is held out. Without this minimum, a small cycle of a single team could decide which model serves
+    all organisations. If none of the three is large, the newest period with any labelled check-in is held out. The
+    first period is held out only if there is no other, because training needs an earlier period.
     """
     closed = closed_periods(history)
     counts = _evaluable_key_results(history)

@@ -4,11 +4,12 @@ A power cut may tear the files that were written last: a commit, a data file or 
 the offsets. A table that is reset to an earlier version is therefore also reset to that version's offsets, and landing
 continues from there. The newest versions, starting with the first damaged one, are moved away if and only if
 1. the version before them is intact: its log can be replayed, and its files have their full size and a Parquet footer;
-2. the broker's topic is still the log from which the table was landed, and it has all events at or beyond that
-   version's offsets (in a partition that had no offset yet, all events since the first landed one).
-Otherwise nothing is changed. Rows that are already loaded into `raw` stay there, because the same offsets will be
-landed again. If only a checkpoint is damaged and all commits since the previous checkpoint are intact, only the damaged
-checkpoint is moved.
+2. the broker's topic was not re-created since the table was landed, and it has all events at or beyond that version's
+   offsets (in a partition that had no offset yet, all events since the first landed one).
+If one of these conditions is not met, nothing is changed. Rows that are already loaded into `raw` stay there, because
+the same offsets will be landed again. If only a checkpoint is damaged and all commits since the previous checkpoint are
+intact, only the damaged checkpoint and the pointer to the last checkpoint are moved. If only this pointer is wrong,
+only the pointer is moved.
 
 The repair deletes nothing. Files that it removes from the log are kept in the table's folder `_torn` until an operator
 deletes them. Data files that only the removed versions reference stay in place. The repair restarts their retention,

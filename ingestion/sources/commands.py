@@ -47,8 +47,8 @@ def produce_files(
     """Send an organisation's history from CSV files, and list each rejected row with its line and the reason.
 
     Nothing is sent if more than 10 % of a file's rows are rejected, or if an unclosed quote, a decimal comma,
-    the encoding or an overlong line makes other rows ambiguous. In these cases, the command asks for confirmation if it
-    runs in a terminal, and requires --accept-rejects if it does not.
+    the encoding or a line of more than 16 million characters makes other rows ambiguous. In these cases, the command
+    asks for confirmation if it runs in a terminal, and requires --accept-rejects if it does not.
     """
     from ingestion.sources.okr_files.importer import (
         ImportReport,

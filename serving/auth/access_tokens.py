@@ -42,7 +42,7 @@ class AccessToken:
 
 @dataclass(frozen=True)
 class VerifiedToken:
-    """What a valid token says. `family` is the id of its login; `expires_at` is in seconds since 1970."""
+    """The content of a valid token. `family` is the id of its login; `expires_at` is in seconds since 1970."""
 
     identity: Identity
     family: str

@@ -1,4 +1,4 @@
-"""GET /auth/me, GET and DELETE /auth/sessions: what a caller is, and its logins."""
+"""GET /auth/me, GET and DELETE /auth/sessions: the identity of the caller, and the logins of its account."""
 
 from fastapi import APIRouter
 from starlette.responses import Response

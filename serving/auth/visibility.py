@@ -43,7 +43,7 @@ def parameters(identity: Identity) -> dict[str, Any]:
 
     - `visible_organisation_id`: only objects of this organisation; None: of every organisation
     - `is_of_organisation`: whether it sees the activity of every user and changes the objects of every team
-    - `own_user_id`, `led_team_ids`: otherwise, it is restricted to this user, their team and these teams
+    - `own_user_id`, `led_team_ids`: if `is_of_organisation` is false, only this user, their team and these teams
     """
     return {
         "visible_organisation_id": identity.organisation_id,

@@ -1,1 +1,1 @@
-"""POST /predict from memory, before FastAPI, by the schema of the regular route."""
+"""Answer POST /predict from memory, before FastAPI, with the same responses as the regular route."""

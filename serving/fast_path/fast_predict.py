@@ -1,9 +1,9 @@
-"""Answer usual requests to POST /predict from memory (`FastProtocol`), in front of the regular route.
+"""Answer the most common requests to POST /predict from memory (`FastProtocol`), in front of the regular route.
 
-Only the usual request is answered here: a caller whose credential was verified recently, within its rate limit, and a
-JSON body with `key_result_ids` whose forecasts are prepared, or one row of `features` (fast_features.py).
-Everything else, errors included, goes through RequestGuard to the regular route (serving/predictor/routes.py).
-tests/serving/test_fast_predict.py checks that both give the same answers.
+A common request comes from a caller whose credential was verified recently and who is within the rate limit. Its JSON
+body has `key_result_ids` whose forecasts are prepared, or one row of `features` (fast_features.py). All other requests,
+including invalid ones, go through RequestGuard to the regular route (serving/predictor/routes.py).
+tests/serving/test_fast_predict.py checks that both paths give the same answers.
 """
 
 import time
@@ -35,7 +35,7 @@ T = TypeVar("T")
 PATH = "/predict"
 JSON = b"application/json"
 FIELD = b'"key_result_ids"'
-# Requests with one of these headers are not usual: RequestGuard checks them.
+# Requests with one of these headers are not common requests: RequestGuard checks them.
 UNUSUAL = frozenset({b"content-encoding", b"cookie", b"transfer-encoding"})
 _FIXED = b"".join(b"%b: %b\r\n" % header for header in add_security_headers([(b"content-type", JSON)]))
 
@@ -44,7 +44,7 @@ class Answerer(Protocol[T]):
     """Answers one kind of body. Neither method may block."""
 
     def read(self, body: bytes) -> T | None:
-        """Return what the body asks for, or None if the regular route should answer."""
+        """Return the content of the body, or None if the regular route should answer."""
         ...
 
     def items(self, asked: T) -> int:
@@ -69,7 +69,7 @@ class Accepted(NamedTuple):
 
 
 class FastPredict:
-    """Answers usual requests as RequestGuard and the regular route do."""
+    """Answers common requests as RequestGuard and the regular route do."""
 
     def __init__(  # noqa: PLR0913 -- what it answers with
         self,
@@ -84,7 +84,7 @@ class FastPredict:
         by_id: "Answerer[Asked]",
         by_features: "Answerer[AskedFeatures]",
     ) -> None:
-        """`recognise` knows verified Authorization headers, `charge` lets accounts pay, and `give_back` undoes that.
+        """`recognise` knows verified Authorization headers, `charge` charges an account, and `give_back` undoes this.
 
         None of them may block.
         """
@@ -100,7 +100,7 @@ class FastPredict:
         self._ids = IdSource()
 
     def read_head(self, headers: Sequence[Header]) -> Head | None:
-        """Return what is needed of the headers, or None if they are not usual."""
+        """Return what is needed of the headers, or None if they are not those of a common request."""
         found = dict(headers)
         authorization, host = found.get(b"authorization"), found.get(b"host", b"")
         if authorization is None or found.get(b"content-type") != JSON or len(found) < len(headers):
@@ -135,7 +135,7 @@ class FastPredict:
         return lines, content
 
     def _accept(self, head: Head, body: bytes, by: Answerer[T]) -> Accepted | None:
-        """Let the account pay and record the predictions, both or neither."""
+        """Charge the account and record the predictions. Either both happen, or neither."""
         identity = self._recognise(head.credential)
         if identity is None or identity.organisation_id is not None or not identity.may(Right.PREDICT):
             return None  # an organisation's account sees only its own
@@ -168,7 +168,7 @@ class FastPredict:
 
 
 class _ByIdBody(msgspec.Struct, forbid_unknown_fields=True):
-    """The usual body. The regular route explains every other one."""
+    """The body of a common request. The regular route explains what is wrong with any other body."""
 
     key_result_ids: Annotated[list[str], msgspec.Meta(min_length=1, max_length=1_000)]
 

@@ -1,7 +1,7 @@
-"""Answer usual requests in uvicorn's protocol class, as soon as they are complete.
+"""Answer the most common requests in uvicorn's protocol class, as soon as they are complete.
 
 An ASGI application gets a task, a scope and several messages for each request, which takes longer than looking up a
-forecast. Everything else, and each request that is unusual in any way, goes to the application.
+forecast. All other requests go to the application.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ LARGEST_HEAD_BYTES = 4_096  # with the token of an account of the whole installa
 
 
 class Head(NamedTuple):
-    """What is needed of the headers of a usual request. `credential` is the header Authorization as text."""
+    """What is needed of the headers of a common request. `credential` is the header Authorization as text."""
 
     credential: str
     request_id: bytes | None
@@ -33,7 +33,7 @@ class Head(NamedTuple):
 
 
 class FastPath(Protocol):
-    """Answers usual requests. Neither method may block."""
+    """Answers common requests. Neither method may block."""
 
     def read_head(self, headers: Sequence[Header]) -> Head | None:
         """Return what is needed of the headers of a POST /predict, or None if the application should answer."""

@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 from structlog.contextvars import bind_contextvars, get_contextvars
 
-# Only what looks like an id is accepted, because it is logged: a name or an e-mail address has no digit or is shorter.
+# The id is logged, so only text in the form of an id is accepted. Most names and all e-mail addresses have another form
+# (no digit, fewer characters, or other ones), but not a name such as maria-schmidt-1990: callers must not send names.
 _SAFE_ID = re.compile(rb"(?=[A-Za-z_-]*[0-9])[A-Za-z0-9_-]{16,64}")
 # https://www.w3.org/TR/trace-context/#traceparent-header: version, trace id, parent id and flags.
 _TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")

@@ -168,7 +168,7 @@ class _Answer:
     """The `send` of a request: it adds headers and notes the status.
 
     The answer to HEAD is complete with its headers. The application then sees a disconnected client, so it does not
-    compute an export that nobody reads, and a stream of events does not keep the connection.
+    compute an export that no one reads, and a stream of events does not keep the connection.
     """
 
     __slots__ = ("_ids", "_is_head", "_send", "charge", "refused_by", "status")

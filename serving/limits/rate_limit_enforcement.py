@@ -1,8 +1,8 @@
-"""Enforce rate limits: what a request costs, and who pays. A request that exceeds its plan gets a 429.
+"""Enforce rate limits: what a request costs, and whom it is charged to. A request that exceeds its plan gets a 429.
 
-`RequestGuard` charges each request before its credential is verified: the account that the credential names pays, or
-the address. It puts the `Charge` into the request's scope. Once the credential is verified, `charge` lets its account
-pay as well, however many credentials and addresses it uses.
+`RequestGuard` charges each request before its credential is verified: to the account of the credential if this worker
+has verified the credential before, or to the client address. It puts the `Charge` into the request's scope. Once the
+credential is verified, `charge` charges the account as well, however many credentials and addresses the caller uses.
 """
 
 from collections.abc import MutableMapping
@@ -35,11 +35,11 @@ class Charge:
 
     @property
     def address(self) -> str | None:
-        """The key of the address that pays, or None if an account pays."""
+        """The key of the address that is charged, or None if an account is charged."""
         return self._key if self._key.startswith(ADDRESS) else None
 
     def of(self, identity: Identity, items: int = 1) -> Decision:
-        """Let an account pay for a request about some items: what such a request costs, less what it has paid."""
+        """Charge an account for a request about some items, less the tokens that the request has already spent."""
         key, plan = key_and_plan(identity)
         spent = self._spent if key == self._key else 0
         cost = cost_of(items)
@@ -51,7 +51,7 @@ class Charge:
 
 
 def charge(scope: MutableMapping[str, Any], identity: Identity, items: int = 1) -> None:
-    """Let the account of a request pay for it. A probe, which has no charge, costs nothing.
+    """Charge the account of a request. A probe, which has no `Charge`, costs nothing.
 
     Raises:
         RateLimited: the account's plan does not allow the request now.
@@ -72,8 +72,8 @@ def refusal_of(charge: Charge) -> RateLimited | None:
         return None
     plan, wait_s = decision.plan, retry_after_s(decision)
     return RateLimited(
-        f"The plan {plan.name!r} allows {plan.requests_per_second:g} requests a second and {plan.burst} at once; every "
-        f"{ITEMS_PER_TOKEN} key results, rows or events count as one request. Try again in {wait_s} s; the header "
+        f"The plan {plan.name!r} allows {plan.requests_per_second:g} requests a second and bursts of {plan.burst}; "
+        f"every {ITEMS_PER_TOKEN} key results, rows or events count as one request. Try again in {wait_s} s; the header "
         "RateLimit shows what is left.",
         plan.name,
         wait_s,

@@ -58,12 +58,12 @@ class RateLimits:
         return Charge(self.limiter, self.plans, *key_and_plan(identity))
 
     def of_identity(self, identity: Identity, items: int = 1) -> Decision:
-        """Let an account pay for a request about some items that does not pass the guard."""
+        """Charge an account for a request about some items that does not pass the guard."""
         key, plan = key_and_plan(identity)
         return self.limiter.take(key, self.plans.of(plan), cost_of(items))
 
     def give_back(self, identity: Identity, items: int) -> None:
-        """Undo `of_identity`, because a guard will let the account pay for this request."""
+        """Undo `of_identity`, because the guard will charge the account for this request."""
         key, plan = key_and_plan(identity)
         self.limiter.give_back(key, self.plans.of(plan), cost_of(items))
 

@@ -182,7 +182,7 @@ class LimitedProtocol(DrainingProtocol):
         super()._start_asgi_task(cycle, app)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Let the request that runs know. uvicorn tells only the newest one of those that are pipelined."""
+        """Notify the running request. Of several pipelined requests, uvicorn notifies only the newest one."""
         running, self._running = self._running, None
         if running is not None and not running.response_complete:
             running.disconnected = True

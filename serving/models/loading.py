@@ -70,6 +70,6 @@ def _all_done(workers: Sequence[Row], directive: Directive) -> bool:
 
 
 def _serves(worker: Row, version: str | None) -> bool:
-    """Return whether a worker serves a version, or, if there is no version, whatever it follows."""
+    """Return whether a worker serves the version. If the version is None, return whether it serves any version."""
     active = [each["version"] for each in worker["versions"] if each["is_active"]]
     return bool(active) if version is None else version in active

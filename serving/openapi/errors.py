@@ -95,7 +95,7 @@ ERRORS: dict[int, tuple[str, dict[str, Any]]] = {
     428: ("If-Match is required.", _problem(
         428, "version-required", 'Send the entity tag of the version that you replace as If-Match, or "*".')),
     429: ("Too many requests, or too many failed logins.", _problem(
-        429, "rate-limit", "The plan 'standard' allows 200 requests a second and 400 at once. Try again in 1 s; the "
+        429, "rate-limit", "The plan 'standard' allows 200 requests a second and bursts of 400. Try again in 1 s; the "
         "header RateLimit shows what is left.", **{"violated-policies": ["standard"]})),
     431: ("A header is too large.", _problem(
         431, "credential-too-large", "The header Authorization may have at most 16384 bytes, and Cookie 16384.")),

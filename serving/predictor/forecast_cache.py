@@ -140,7 +140,7 @@ class ForecastCache:
         try:
             self._redis.eval(UNLOCK, 1, f"{key}{LOCK}", token)
         except redis.RedisError as error:
-            self._log.info("the lock expires by itself", key=key, error=str(error))
+            self._log.info("the lock expires automatically", key=key, error=str(error))
 
 
 @contextmanager

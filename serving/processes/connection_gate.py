@@ -50,7 +50,7 @@ class ConnectionGate:
             self._fail()
 
     def report_success(self) -> None:
-        """Let callers pass again. The caller that tried the dependency holds a slot from now on, like others."""
+        """Let callers pass again. The caller that checked the dependency holds a slot from now on, like others."""
         if self._is_away:
             with self._lock:
                 if self._is_away:

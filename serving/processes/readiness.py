@@ -12,7 +12,7 @@ RETRY_S = 1.0
 
 
 class Readiness:
-    """Prepares the warehouse once, and asks no dependency after that.
+    """Prepares the warehouse once, and queries no dependency after that.
 
     A worker therefore starts, and is alive, while the warehouse is unavailable. Once ready, it stays ready until it
     stops: without the warehouse it still serves forecasts from memory.

@@ -17,7 +17,7 @@ def list_plans() -> None:
 
     with auth_services() as (_, warehouse):
         for plan in RatePlanChanges(warehouse).all():
-            limits = f"{plan.requests_per_second:g} requests per second, {plan.burst} at once"
+            limits = f"{plan.requests_per_second:g} requests per second, bursts of {plan.burst}"
             typer.echo(f"{plan.name}\t{limits}\t{printable(plan.description)}")
 
 
@@ -36,4 +36,4 @@ def set_plan(
     with auth_services() as (services, warehouse):
         plans = OperatedRatePlans(RatePlanChanges(warehouse), Changes(services.audit))
         plans.change(name, actor(), requests_per_second=per_second, burst=burst, description=description)
-    typer.echo(f"The plan {name} permits {per_second:g} requests per second and {burst} at once.")
+    typer.echo(f"The plan {name} permits {per_second:g} requests per second and bursts of {burst}.")

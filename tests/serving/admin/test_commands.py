@@ -45,7 +45,7 @@ def test_a_rate_plan_is_changed_and_recorded_with_what_it_replaced(okr: Run, ope
     for burst in ("20", "30"):
         done = okr("rate-plan", "set", "cli", "--per-second", "10.5", "--burst", burst, "--description", "a test")
         assert done.exit_code == 0, done.exception
-    assert "cli\t10.5 requests per second, 30 at once\ta test" in okr("rate-plan", "list").stdout
+    assert "cli\t10.5 requests per second, bursts of 30\ta test" in okr("rate-plan", "list").stdout
     recorded = operator.audited("rate_plan.changed")[-1]
     assert (recorded["actor"].startswith("os:"), recorded["subject"]) == (True, "cli")
     assert recorded["details"] == {
