@@ -73,8 +73,8 @@ def refusal_of(charge: Charge) -> RateLimited | None:
     plan, wait_s = decision.plan, retry_after_s(decision)
     return RateLimited(
         f"The plan {plan.name!r} allows {plan.requests_per_second:g} requests a second and bursts of {plan.burst}; "
-        f"every {ITEMS_PER_TOKEN} key results, rows or events count as one request. Try again in {wait_s} s; the header "
-        "RateLimit shows what is left.",
+        f"every {ITEMS_PER_TOKEN} key results, rows or events count as one request. Try again in {wait_s} s; the "
+        "header RateLimit shows what is left.",
         plan.name,
         wait_s,
     )
