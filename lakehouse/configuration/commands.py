@@ -22,7 +22,7 @@ Required = Annotated[
 def check(require: Required = None) -> None:
     """Check all settings and print each error on a separate line. Exits with status 1 if there are errors.
 
-    On a server, run this command in ExecStartPre= of the systemd units.
+    On a server, the systemd units run this command before their service starts.
     """
     from lakehouse.configuration.report import misspelt, report
 
