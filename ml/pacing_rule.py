@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class PacingRule:
-    """Forecasts a probability of 1 if progress / elapsed is at least 0.7, else 0. The interval is always 0 to 1."""
+    """Forecasts a probability of 1 if `pace_ratio` is at least 0.7, else 0. The interval is always 0 to 1."""
 
     role = "pacing_rule"
     version = "pacing_rule"

@@ -29,7 +29,10 @@ line.
     end
 {%- endmacro %}
 
-{#- Progress divided by the elapsed share; 1 means a straight line from baseline to target. -#}
+{#-
+Progress divided by the elapsed share, which counts as at least min_elapsed_ratio. 1 means a straight line from baseline
+to target, except in the first tenth of the cycle, in which the pace of a straight line is lower.
+-#}
 {% macro pace_ratio(progress, elapsed) -%}
     ({{ progress }} / greatest({{ elapsed }}, {{ var('min_elapsed_ratio') }}))
 {%- endmacro %}
