@@ -197,8 +197,8 @@ def test_a_build_after_an_erasure_is_full(runs: Any) -> None:
     erased = runs.log.events[-1]
     _execute(runs, "dsn_owner", f"DELETE FROM raw.{erased.topic} WHERE event_id = '{erased.event_id}'")
     assert not runs.run()
-    remaining = runs.dbt.rows("select occurred_at from marts_build.fct_check_in")
-    assert [row["occurred_at"].day for row in remaining] == [5], "no table of the publication before was reused"
+    remaining = runs.dbt.rows("select checked_in_at from marts_build.fct_check_in")
+    assert [row["checked_in_at"].day for row in remaining] == [5], "no table of the publication before was reused"
 
 
 def _basis(runs: Any, project: str = "project") -> Any:

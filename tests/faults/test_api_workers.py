@@ -12,6 +12,7 @@ import pytest
 
 from lakehouse.settings import Settings
 from tests.polling import until
+from tests.serving.conftest import *  # noqa: F403 -- the published organisation
 from tests.serving.worker_processes import Served, load, okr_serve
 
 PATH = "/livez"
