@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from infra.analysts.commands import group as analysts
+from infra.nginx.commands import group as nginx
 from infra.server.commands import group as server
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 app = typer.Typer()
 app.add_typer(analysts, name="analyst")
 app.add_typer(server, name="server", hidden=True)  # systemd units run it
+app.add_typer(nginx, name="nginx")
 INTERRUPTED = 130  # exit status of a process that Ctrl-C interrupted
 
 Only = Annotated[
@@ -23,18 +25,29 @@ Only = Annotated[
     typer.Option(help="Comma-separated services, such as postgres,kafka. Their dependencies are also started."),
 ]
 
+Tls = Annotated[
+    bool | None,
+    typer.Option("--tls/--no-tls", help="Put nginx in front of the stack, with HTTPS. Default: as before."),
+]
+
 
 @app.command()
-def up(only: Only = None) -> None:
+def up(only: Only = None, tls: Tls = None) -> None:
     """Start the stack or part of it, restart services whose code has changed, and wait until all are healthy."""
     import time
 
     from infra.local.services import select
+    from infra.local.stack import open_stack
     from infra.local.start import up as start
+    from infra.nginx.apply import nginx_program
 
     started = time.monotonic()
+    if tls:
+        nginx_program()  # raises an error before anything is started
+    before = open_stack(_state())
+    has_tls = tls if tls is not None else before is not None and before.has_tls
     try:
-        stack = start(_state(), select(only), _say)
+        stack = start(_state(), select(only, tls=has_tls), _say, tls)
     except KeyboardInterrupt:
         typer.echo(
             "Interrupted. The services that were started keep running: `okr up` continues, `okr down` stops them.",

@@ -98,6 +98,31 @@ class Settings(BaseSettings):
         "peers on the UNIX socket of the API",
     )
 
+    proxy_socket: Path = Field(
+        default=Path("/run/okr/api/current.sock"), description="socket of the API to which nginx connects"
+    )
+    proxy_certificate: Path = Field(
+        default=Path("/etc/okr/tls/certificate.pem"), description="nginx's certificate with its chain"
+    )
+    proxy_key: Path = Field(default=Path("/etc/okr/tls/key.pem"), description="the key of this certificate")
+    proxy_http_port: int = Field(
+        default=80, ge=0, le=65_535, description="port from which nginx redirects to HTTPS; 0 for none"
+    )
+    proxy_hosts: str = Field(
+        default="", description="host:port of the inner nginx of each host with an API, separated by commas"
+    )
+    proxy_inner_port: int = Field(
+        default=0, ge=0, le=65_535, description="port on which nginx serves the nginx of other hosts; 0 for none"
+    )
+    proxy_inner_certificate: Path = Field(
+        default=Path("/etc/okr/tls/inner.pem"), description="certificate between hosts, for the name okr-api"
+    )
+    proxy_inner_key: Path = Field(default=Path("/etc/okr/tls/inner-key.pem"), description="the key of this certificate")
+    proxy_authority: Path = Field(
+        default=Path("/etc/ssl/certs/ca-certificates.crt"),
+        description="authorities that nginx trusts between hosts, and for Airflow and MLflow by https",
+    )
+
     sites_dir: Path = Field(default_factory=lambda values: values["state"] / "sites")
     dbt_target_dir: Path = Field(default_factory=lambda values: values["state"] / "dbt")
     log_json: bool = Field(default=False, description="JSON lines instead of text, for services")

@@ -36,6 +36,7 @@ from serving.processes.shutdown_signals import on_shutdown_signal
 from serving.services import Services
 from serving.web.error_pages import presenter
 from serving.web.password_page import router as password_page
+from serving.web.proxied import router as proxied
 from serving.web.routes import router as web
 from serving.web.routes import sites
 from serving.web.template_renderer import Pages
@@ -115,7 +116,7 @@ def _with_routes(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
     v1 = (check_ins, writes, lists, live, data)
     for router in (
         health_routes.router, auth, sessions, keys, predictor, models, *v1, *admin, openapi.router, web, password_page,
-        sites,
+        sites, proxied,
     ):  # fmt: skip
         app.include_router(router)
     return app

@@ -5,6 +5,7 @@ import os
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
 from infra.local.base_service import Service, platform_environment
 from infra.local.executables import ROOT, program
@@ -30,6 +31,8 @@ def airflow_environment(stack: Stack, secrets: Collection[str] = ()) -> dict[str
     """Return the environment of all Airflow processes; tasks inherit it from the scheduler."""
     home = stack.state / "airflow"
     url = stack.env["OKR_AIRFLOW_URL"]
+    # Behind nginx, it has the path /airflow.
+    public_url = f"{stack.public_url}/airflow" if urlsplit(url).path == "/airflow" else url
     sections = {
         "CORE__EXECUTOR": "LocalExecutor",
         "CORE__PARALLELISM": str(PARALLEL_TASKS),
@@ -49,7 +52,7 @@ def airflow_environment(stack: Stack, secrets: Collection[str] = ()) -> dict[str
         "DATABASE__SQL_ALCHEMY_POOL_SIZE": "5",
         "API__HOST": LOOPBACK,
         "API__PORT": str(stack.port("airflow")),
-        "API__BASE_URL": url,
+        "API__BASE_URL": public_url,
         "API__WORKERS": "1",
         "API__SECRET_KEY": stack.env["OKR_AIRFLOW_API_SECRET"],
         "API_AUTH__JWT_SECRET": stack.env["OKR_AIRFLOW_JWT_SECRET"],

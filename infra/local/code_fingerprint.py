@@ -15,7 +15,7 @@ from infra.local.executables import ROOT
 # builds the environment of a service.
 SHARED_FILES = ("requirements/stack.txt", "infra/local/base_service.py", "infra/local/stack.py")
 CODE_SUFFIXES = frozenset(
-    {".py", ".sql", ".yml", ".json", ".html", ".css", ".js", ".svg", ".lock", ".properties", ".txt"}
+    {".py", ".sql", ".yml", ".json", ".html", ".css", ".js", ".svg", ".lock", ".properties", ".txt", ".j2"}
 )
 FINGERPRINT_FILE = "code"
 

@@ -2,29 +2,37 @@
 
 import http.client
 import json
+import ssl
 import urllib.error
 import urllib.request
+from pathlib import Path
 from typing import Any
 
 from lakehouse.errors import RetryableError
 
 TIMEOUT_SECONDS = 5
-_opener_without_proxy = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
-def get_text(url: str) -> str:
-    """Return the body of a 2xx response.
+def get_text(url: str, authority: Path | None = None) -> str:
+    """Return the body of a 2xx response. `authority` is the certificate that a server with HTTPS must have.
 
     Raises:
         RetryableError: there was no response in time, or it had another status.
     """
     try:
-        with _opener_without_proxy.open(url, timeout=TIMEOUT_SECONDS) as response:
+        with _opener(authority).open(url, timeout=TIMEOUT_SECONDS) as response:
             return str(response.read(1_000_000).decode("utf-8", errors="replace"))
     except urllib.error.HTTPError as error:
         raise RetryableError(f"{url} responds with status {error.code}") from error
     except (OSError, http.client.HTTPException) as error:  # the latter: a truncated or non-HTTP response
         raise RetryableError(f"{url} does not respond: {getattr(error, 'reason', error)}") from error
+
+
+def _opener(authority: Path | None) -> urllib.request.OpenerDirector:
+    handlers: list[urllib.request.BaseHandler] = [urllib.request.ProxyHandler({})]
+    if authority is not None:
+        handlers.append(urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=str(authority))))
+    return urllib.request.build_opener(*handlers)
 
 
 def get_json(url: str) -> dict[str, Any]:

@@ -17,6 +17,7 @@ PORTS = {
     "mlflow": "OKR_PORT_MLFLOW",
     "api": "OKR_API_PORT",
 }
+TLS_PORTS = {"nginx": "OKR_PORT_NGINX"}  # only if the stack was started with `--tls`
 # Below the kernel's ephemeral range (32768-60999), so that outgoing connections cannot take a stored port.
 FIRST, LAST = 18_000, 32_000
 MAX_TRIES = 200

@@ -5,6 +5,7 @@ from infra.local.base_service import Service
 from infra.local.database_migrations import AirflowDatabase, Database, MlflowDatabase, Warehouse
 from infra.local.kafka import Kafka
 from infra.local.mlflow import Mlflow
+from infra.local.nginx import Nginx
 from infra.local.okr_services import Api, Guard, LandingWorker, Metrics, StateWorker
 from infra.local.postgres import Postgres
 from infra.local.redis import Redis
@@ -32,31 +33,41 @@ GROUPS = {"airflow": tuple(kind.name for kind in SERVICES if kind.name.startswit
 NAMES = tuple(kind.name for kind in SERVICES)
 
 
+def services_of(stack: Stack) -> tuple[type[Service], ...]:
+    """Return the services of a stack, which include nginx if it was started with `--tls`."""
+    return (*SERVICES, Nginx) if stack.has_tls else SERVICES
+
+
 def service(name: str, stack: Stack) -> Service:
     """Return one service by name."""
-    return next(kind for kind in SERVICES if kind.name == name)(stack)
+    return next(kind for kind in (*SERVICES, Nginx) if kind.name == name)(stack)
 
 
-def select(only: str | None) -> tuple[str, ...]:
+def select(only: str | None, *, tls: bool = False) -> tuple[str, ...]:
     """Return the names of the services in `only` (comma-separated) and of those that they need; for None, all names.
+
+    `tls` says whether nginx is one of the services.
 
     Raises:
         PermanentError: a name is unknown.
     """
+    all_names = (*NAMES, Nginx.name) if tls else NAMES
     if only is None:
-        return NAMES
+        return all_names
     wanted: set[str] = set()
     for word in filter(None, (part.strip() for part in only.split(","))):
-        if word not in NAMES and word not in GROUPS:
-            raise PermanentError(f"There is no service {word!r}. Known services: {', '.join((*NAMES, *GROUPS))}.")
+        if word == Nginx.name and not tls:
+            raise PermanentError("This stack has no nginx. `okr up --tls` puts it in front.")
+        if word not in all_names and word not in GROUPS:
+            raise PermanentError(f"There is no service {word!r}. Known services: {', '.join((*all_names, *GROUPS))}.")
         # Airflow's API server reports the health of all Airflow services, so these are selected together.
         group = word.partition("-")[0]
         for name in GROUPS.get(group, (word,)):
             wanted |= _with_dependencies(name)
-    return tuple(name for name in NAMES if name in wanted)
+    return tuple(name for name in all_names if name in wanted)
 
 
 def _with_dependencies(name: str) -> set[str]:
-    kinds: list[type[Service] | type[Database]] = [*SERVICES, *DATABASES]
+    kinds: list[type[Service] | type[Database]] = [*SERVICES, Nginx, *DATABASES]
     needs = next(kind.needs for kind in kinds if kind.name == name)
-    return {name}.union(*map(_with_dependencies, needs)) & set(NAMES)
+    return {name}.union(*map(_with_dependencies, needs)) & {*NAMES, Nginx.name}

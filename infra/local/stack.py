@@ -12,11 +12,12 @@ from pydantic import SecretStr
 from infra.local import ports, redis_users
 from infra.local.env_file import read_env_file, write_env_file
 from infra.local.generated_secrets import DATABASE_ROLES, SECRETS, new_secret
-from infra.local.ports import PORTS
+from infra.local.ports import PORTS, TLS_PORTS
 from infra.local.short_paths import short_link
 from lakehouse.errors import PermanentError
 from lakehouse.settings import STACK_ENV, Settings
 
+TLS = "OKR_TLS"  # "true" if nginx is in front of the stack
 CREATED_BY_STACK = "OKR_STATE_CREATED"  # whether `okr clean` may remove the whole folder
 # The settings that are not secret, which every service receives. Secret settings have the type SecretStr.
 NOT_SECRET = frozenset(
@@ -27,7 +28,7 @@ MAX_ARTIFACT_URI_LENGTH = 150
 # Everything that the stack and the demo create in a state folder.
 STATE_NAMES = (
     "airflow", "dbt", "home", "kafka", "lake", "logs", "metrics", "mlflow", "postgres", "predictions", "run",
-    "sites", "spool",
+    "sites", "spool", "tls",
     "stack.env", "stack.lock", "demo.json", "forecasts.csv", "imported.sqlite", "rejected_rows.csv",
 )  # fmt: skip
 MIN_FREE_BYTES = 1_000_000_000
@@ -40,9 +41,24 @@ class Stack:
     state: Path
     env: Mapping[str, str]
 
+    @property
+    def has_tls(self) -> bool:
+        """Whether nginx is in front of the stack."""
+        return self.env.get(TLS) == "true"
+
+    @property
+    def public_url(self) -> str:
+        """The address that people use: nginx's or, without nginx, the API's."""
+        return f"https://{ports.LOOPBACK}:{self.port('nginx')}" if self.has_tls else self.env["OKR_API_URL"]
+
+    @property
+    def ports(self) -> Mapping[str, str]:
+        """For each service with a port, the variable that contains it."""
+        return PORTS | TLS_PORTS if self.has_tls else PORTS
+
     def port(self, service: str) -> int:
         """Return the loopback port of a service."""
-        return int(self.env[PORTS[service]])
+        return int(self.env[self.ports[service]])
 
     def folder(self, *parts: str) -> Path:
         """Return a folder below the state folder. If it does not exist, create it, accessible only to its owner."""
@@ -92,10 +108,11 @@ def missing_values(values: Mapping[str, str]) -> list[str]:
     return [name for name in (*SECRETS, *PORTS.values()) if name not in values]
 
 
-def prepare_stack(state: Path, keep_port: Callable[[int], bool] = ports.is_free) -> Stack:
+def prepare_stack(state: Path, keep_port: Callable[[int], bool] = ports.is_free, tls: bool | None = None) -> Stack:
     """Create or update the state folder and stack.env, and replace ports that other programs have taken.
 
     `keep_port` returns whether a stored port can be kept, because it is free or in use by the stack's own service.
+    `tls` says whether nginx is in front of the stack; None means as before.
 
     Raises:
         PermanentError: the folder is full, read-only or belongs to another user.
@@ -108,8 +125,11 @@ def prepare_stack(state: Path, keep_port: Callable[[int], bool] = ports.is_free)
         values.setdefault(CREATED_BY_STACK, str(not any(_foreign_files(state))).lower())
         for name, size in SECRETS.items():
             values.setdefault(name, new_secret(size))
-        for name in PORTS.values():
-            taken = {int(values[other]) for other in PORTS.values() if other in values and other != name}
+        if tls is not None:
+            values[TLS] = str(tls).lower()
+        used = [*PORTS.values(), *(TLS_PORTS.values() if values.get(TLS) == "true" else ())]
+        for name in used:
+            taken = {int(values[other]) for other in used if other in values and other != name}
             if name not in values or not keep_port(int(values[name])):
                 values[name] = str(ports.choose(taken))
         stack = Stack(state, values | addresses(state, values))
@@ -130,8 +150,10 @@ def addresses(state: Path, values: Mapping[str, str]) -> dict[str, str]:
         password = values[redis_users.PASSWORDS[user]]
         return f"redis://{user}:{password}@{ports.LOOPBACK}:{values['OKR_PORT_REDIS']}/0"
 
-    def url(port: str) -> str:
-        return f"http://{ports.LOOPBACK}:{values[port]}"
+    def url(port: str, path: str = "") -> str:
+        return f"http://{ports.LOOPBACK}:{values[port]}{path}"
+
+    has_tls = values.get(TLS) == "true"
 
     return {
         "OKR_STATE": str(state),
@@ -142,15 +164,16 @@ def addresses(state: Path, values: Mapping[str, str]) -> dict[str, str]:
         **{f"OKR_DSN_{role.upper()}": dsn(f"okr_{role}", role.upper()) for role in DATABASE_ROLES},
         "OKR_DSN_ANALYST": dsn("analyst", "ANALYST"),
         "OKR_PG_SUPERUSER_DSN": dsn("postgres", "SUPERUSER", "postgres"),
-        "OKR_AIRFLOW_URL": url("OKR_PORT_AIRFLOW"),
+        "OKR_AIRFLOW_URL": url("OKR_PORT_AIRFLOW", "/airflow" if has_tls else ""),
         "OKR_AIRFLOW_USER": "admin",
         "OKR_AIRFLOW_SERVING_USER": "okr-serving",
         "OKR_AIRFLOW_DSN": dsn("airflow", "AIRFLOW", "airflow", "postgresql+psycopg2"),
-        "OKR_MLFLOW_URL": url("OKR_PORT_MLFLOW"),
+        "OKR_MLFLOW_URL": url("OKR_PORT_MLFLOW", "/mlflow" if has_tls else ""),
         "OKR_MLFLOW_USER": "admin",
         "OKR_MLFLOW_STORE_URI": dsn("mlflow", "MLFLOW", "mlflow", "postgresql+psycopg2"),
         "OKR_MLFLOW_ARTIFACTS": str(artifact_folder(state)),
         "OKR_API_URL": url("OKR_API_PORT"),
+        "OKR_TRUSTED_PROXIES": ports.LOOPBACK if has_tls else "",
         "OKR_SITES_DIR": str(state / "sites"),
         "OKR_DBT_TARGET_DIR": str(state / "dbt"),
     }

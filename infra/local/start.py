@@ -11,8 +11,8 @@ from infra.local import kafka_jars
 from infra.local.base_service import Service
 from infra.local.code_fingerprint import has_outdated_code
 from infra.local.database_migrations import Database
-from infra.local.ports import PORTS, is_free
-from infra.local.services import DATABASES, NAMES, service
+from infra.local.ports import is_free
+from infra.local.services import DATABASES, service, services_of
 from infra.local.stack import Stack, open_stack, prepare_stack
 from infra.local.state_lock import locked
 from infra.local.stop import stop_everything, stop_services_using
@@ -28,11 +28,12 @@ READY_REPORT_LIMIT_S = 60  # within this time, a healthy worker reports that it 
 Say = Callable[[str], None]
 
 
-def up(state: Path, names: tuple[str, ...], say: Say) -> Stack:
+def up(state: Path, names: tuple[str, ...], say: Say, tls: bool | None = None) -> Stack:
     """Start the named services, which must include those that they need, and wait until all are healthy.
 
-    A running service is restarted if its code has changed, if it never reported that it was ready, or if its database
-    is migrated. All are restarted if the running supervisor has other settings, or if a port was taken.
+    `tls` puts nginx in front of the stack, or takes it away; None means as before. A running service is restarted if
+    its code has changed, if it never reported that it was ready, or if its database is migrated. All are restarted if
+    the running supervisor has other settings, if `tls` changes, or if a port was taken.
 
     Raises:
         PermanentError: the state folder cannot be used, or services did not start; the message names their logs.
@@ -43,7 +44,7 @@ def up(state: Path, names: tuple[str, ...], say: Say) -> Stack:
         if "kafka" in names and kafka_jars.missing():
             say("Downloading Kafka (46 jars, 41 MB, once) ...")
             kafka_jars.fetch(say)
-        stack, names = _stack_with_free_ports(state, names, say)
+        stack, names = _stack_with_free_ports(state, names, say, tls)
         supervisor = Supervisor(stack)
         if not supervisor.is_running():
             supervisor.launch()
@@ -51,18 +52,22 @@ def up(state: Path, names: tuple[str, ...], say: Say) -> Stack:
     return stack
 
 
-def _stack_with_free_ports(state: Path, names: tuple[str, ...], say: Say) -> tuple[Stack, tuple[str, ...]]:
+def _stack_with_free_ports(
+    state: Path, names: tuple[str, ...], say: Say, tls: bool | None
+) -> tuple[Stack, tuple[str, ...]]:
     """Return the stack and the services to start: the named ones, plus all running ones if the whole stack restarts."""
     stack = open_stack(state)
     if stack is None:
-        return prepare_stack(state), names
+        return prepare_stack(state, tls=tls), names
     supervisor = Supervisor(stack)
     running: set[str] = set()
     if supervisor.is_running():
         states = supervisor.states()
         running = {name for name in states if states[name]["statename"] in ("RUNNING", "STARTING")}
         blocked = _blocked_ports(stack, set(names) - running)
-        if states.keys() != set(NAMES) or not supervisor.has_current_settings():
+        if tls is not None and tls != stack.has_tls:
+            say(f"TLS is now {'on' if tls else 'off'}: restarting the stack, because other services must know it.")
+        elif states.keys() != {kind.name for kind in services_of(stack)} or not supervisor.has_current_settings():
             # The supervisor reads its settings only when it starts.
             say("Another version of the code started this stack, with different services or settings: restarting it.")
         elif blocked:
@@ -71,12 +76,13 @@ def _stack_with_free_ports(state: Path, names: tuple[str, ...], say: Say) -> tup
         else:
             return prepare_stack(state, keep_port=lambda port: True), names
     stop_everything(stack, say)
-    return prepare_stack(state), tuple(name for name in NAMES if name in running.union(names))
+    stack = prepare_stack(state, tls=tls)
+    return stack, tuple(kind.name for kind in services_of(stack) if kind.name in running.union(names))
 
 
 def _blocked_ports(stack: Stack, idle: set[str]) -> list[str]:
     owners = {"kafka_controller": "kafka", "airflow": "airflow-api-server"}
-    return [port for port in PORTS if owners.get(port, port) in idle and not is_free(stack.port(port))]
+    return [port for port in stack.ports if owners.get(port, port) in idle and not is_free(stack.port(port))]
 
 
 class _Startup:

@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 import psutil
 import psycopg
 
+from infra.local.nginx import https_url
 from infra.local.processes import proportional_bytes, stack_processes
-from infra.local.services import NAMES
+from infra.local.services import services_of
 from infra.local.stack import Stack
 from infra.local.supervisor import Supervisor
 from lakehouse import publication, publication_hold_reasons, quarantine
@@ -56,7 +57,9 @@ def endpoints(stack: Stack) -> list[Endpoint]:
     """Return all pages and servers for users, with their addresses and logins."""
     env = stack.env
     lead, admin = f"lead / {env['OKR_LEAD_PASSWORD']}", f"admin / {env['OKR_ADMIN_PASSWORD']}"
+    https = [Endpoint("HTTPS (nginx)", f"{https_url(stack)}/", f"authority: {stack.state / 'tls' / 'ca.pem'}")]
     return [
+        *(https if stack.has_tls else []),
         Endpoint("Scorecard page", f"{env['OKR_API_URL']}/", lead),
         Endpoint("API documentation", f"{env['OKR_API_URL']}/docs", f"app / {env['OKR_APP_PASSWORD']}, {admin}"),
         Endpoint("dbt docs", f"{env['OKR_API_URL']}/catalog/", lead),
@@ -93,7 +96,8 @@ def services(stack: Stack) -> list[ServiceStatus]:
     """
     supervisor = Supervisor(stack)
     states = supervisor.states() if supervisor.is_running() else {}
-    names = [*NAMES, *sorted(states.keys() - set(NAMES))]
+    known = [kind.name for kind in services_of(stack)]
+    names = [*known, *sorted(states.keys() - set(known))]
     return [_service(stack, name, states.get(name, {})) for name in names]
 
 

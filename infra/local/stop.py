@@ -10,7 +10,7 @@ import psutil
 
 from infra.local.postgres import Postgres, server_process
 from infra.local.processes import is_alive, stack_processes
-from infra.local.services import NAMES, SERVICES, service
+from infra.local.services import SERVICES, service, services_of
 from infra.local.short_paths import remove_private_folder
 from infra.local.stack import (
     CREATED_BY_STACK,
@@ -118,7 +118,8 @@ def _stop_wave(stack: Stack, supervisor: Supervisor, names: Collection[str], say
         say(f"Stopping {', '.join(running)} ...")
     for name in running:
         supervisor.stop(name)
-    limit = max((service(name, stack).stop_limit_seconds for name in names if name in NAMES), default=TERMINATE_SECONDS)
+    known = {kind.name for kind in services_of(stack)}
+    limit = max((service(name, stack).stop_limit_seconds for name in names if name in known), default=TERMINATE_SECONDS)
     _wait_while(lambda: bool(busy()), limit + 5)  # the supervisor kills services that exceed their limit
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 
 from infra.local.base_service import Service, base_environment
-from infra.local.services import SERVICES
+from infra.local.services import services_of
 from infra.local.short_paths import private_folder
 from infra.local.stack import SUPERVISOR_SETTINGS, Stack
 from lakehouse.errors import NEEDS_INTERVENTION, PermanentError, RetryableError
@@ -141,9 +141,9 @@ class Supervisor:
             "[rpcinterface:supervisor]",
             "supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface",
             "[group:okr]",
-            f"programs={','.join(kind.name for kind in SERVICES)}",
+            f"programs={','.join(kind.name for kind in services_of(self.stack))}",
         ]
-        for kind in SERVICES:
+        for kind in services_of(self.stack):
             lines += _program_section(kind, logs)
         return "\n".join(lines) + "\n"
 

@@ -36,7 +36,7 @@ def start_as_another_version(state: Path, monkeypatch: pytest.MonkeyPatch) -> St
         name = "retired"
 
     with monkeypatch.context() as older:
-        older.setattr(supervisor, "SERVICES", (Redis, Retired))
+        older.setattr(supervisor, "services_of", lambda stack: (Redis, Retired))
         stack = prepare_stack(state)
         Supervisor(stack).launch()
     Supervisor(stack).start("redis")

@@ -1,0 +1,182 @@
+"""Give nginx a configuration: it gets the new one as a whole, or keeps the old one."""
+
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from infra.nginx.certificates import SOON, check_certificate
+from infra.nginx.site import Site, configuration
+from lakehouse.errors import PermanentError
+
+PACKAGE = "`sudo apt-get install nginx-light` (Debian) or `sudo dnf install nginx` (Oracle Linux) installs it"
+RELOAD_S = 15.0  # nginx tries for 2.5 s to bind a port that another program has
+_FAILURE = re.compile(r"\[emerg\] [^ ]+ (.*)")
+Say = Callable[[str], None]
+
+
+def nginx_program() -> str:
+    """Return the path of nginx.
+
+    Raises:
+        PermanentError: it is not installed.
+    """
+    # Debian's /usr/sbin is not on the PATH of ordinary users.
+    found = shutil.which("nginx", path=os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin")))
+    if found is None:
+        raise PermanentError(f"nginx is not installed: {PACKAGE}.")
+    return found
+
+
+def apply(site: Site, file: Path, say: Say) -> bool:
+    """Write nginx's configuration and let a running nginx load it. Return whether anything changed.
+
+    The certificate and the new configuration are checked first. If the check fails, or the running nginx refuses to
+    load the configuration, the old file is kept or restored, and nginx continues with what it has. After an
+    interruption, the next call completes the change.
+
+    Raises:
+        PermanentError: the certificate or the configuration is not usable; the message says why.
+    """
+    program = nginx_program()
+    for certificate, key, host in _certificates(site):
+        ends_at = check_certificate(certificate, key, host)
+        if ends_at - datetime.now(UTC) < SOON:
+            say(f"The certificate {certificate} expires on {ends_at:%Y-%m-%d}: renew it.")
+    with _locked(file.parent):
+        content = configuration(site).encode()
+        before = file.read_bytes() if file.is_file() else None
+        state = _state(site, content)
+        marker = file.with_name(f".{file.name}.loaded")
+        if before == content and _text(marker) == state:
+            say("nginx already has this configuration and certificate.")
+            return False
+        candidate = file.with_name(f".{file.name}.new")
+        try:
+            _write(candidate, content)
+            _check(program, candidate)
+            marker.unlink(missing_ok=True)
+            candidate.replace(file)
+        finally:
+            candidate.unlink(missing_ok=True)
+        try:
+            is_running = _reload(site)
+        except PermanentError:
+            if before is not None:
+                _write(candidate, before)
+                candidate.replace(file)
+            raise
+        marker.write_text(state, encoding="ascii")
+    say("nginx has loaded the new configuration." if is_running else f"{file} is written. nginx is not running yet.")
+    return True
+
+
+def _certificates(site: Site) -> Iterator[tuple[Path, Path, str]]:
+    yield site.certificate, site.key, site.host
+    if site.inner_listen or site.api_hosts:
+        yield site.inner_certificate, site.inner_key, "okr-api"
+
+
+def _state(site: Site, content: bytes) -> str:
+    """Return a digest of what nginx reads: the configuration and the certificates that belong to it."""
+    digest = hashlib.sha256(content)
+    for certificate, _, _ in _certificates(site):
+        digest.update(certificate.read_bytes())
+    return digest.hexdigest()
+
+
+def _check(program: str, file: Path) -> None:
+    """Let nginx check a configuration.
+
+    Raises:
+        PermanentError: nginx refuses it.
+    """
+    result = subprocess.run(
+        [program, "-e", "stderr", "-t", "-q", "-c", str(file)], capture_output=True, text=True, check=False, timeout=30
+    )
+    if result.returncode != 0:
+        failures = _FAILURE.findall(result.stderr) or [result.stderr.strip()]
+        raise PermanentError(f"nginx refuses the new configuration and keeps the old one: {'; '.join(failures)}")
+
+
+def _reload(site: Site) -> bool:
+    """Let the running nginx load its configuration, and wait until it has. Return False if nginx is not running.
+
+    Raises:
+        PermanentError: it continues with the old configuration.
+    """
+    master = _master(site.pid_file)
+    if master is None:
+        return False
+    old = _children(master)
+    log_end = site.error_log.stat().st_size if site.error_log.is_file() else 0
+    os.kill(master, signal.SIGHUP)
+    deadline = time.monotonic() + RELOAD_S
+    while time.monotonic() < deadline:
+        if _children(master) - old:
+            return True
+        failures = _FAILURE.findall(_text_from(site.error_log, log_end))
+        # nginx tries again to bind ports before it gives up.
+        if failures and (not failures[-1].startswith("bind() ") or "still could not bind" in failures[-1]):
+            raise PermanentError(f"nginx keeps the old configuration: {failures[0]}")
+        time.sleep(0.05)
+    raise PermanentError(f"nginx did not load the new configuration within {RELOAD_S:g} s. See {site.error_log}.")
+
+
+def _master(pid_file: Path) -> int | None:
+    """Return the process id of the running nginx."""
+    try:
+        pid = int(pid_file.read_text(encoding="ascii"))
+        is_nginx = Path("/proc", str(pid), "comm").read_text(encoding="ascii").strip() == "nginx"
+    except (OSError, ValueError):
+        return None
+    return pid if is_nginx else None
+
+
+def _children(pid: int) -> set[str]:
+    try:
+        return set(Path("/proc", str(pid), "task", str(pid), "children").read_text(encoding="ascii").split())
+    except OSError:
+        return set()
+
+
+def _write(file: Path, content: bytes) -> None:
+    """Write a file to the disk, so that a power cut after it was renamed does not leave it empty."""
+    with file.open("wb") as opened:
+        opened.write(content)
+        opened.flush()
+        os.fsync(opened.fileno())
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="ascii")
+    except OSError:
+        return ""
+
+
+def _text_from(file: Path, offset: int) -> str:
+    try:
+        with file.open("rb") as opened:
+            opened.seek(offset)
+            return opened.read().decode("utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
