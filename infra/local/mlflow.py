@@ -10,12 +10,11 @@ from infra.local.ports import LOOPBACK
 from infra.local.stack import Stack
 from lakehouse.warehouse import sqlalchemy_url
 
-
 PATH = "/mlflow"  # behind nginx
 
 
 def _is_behind_nginx(stack: Stack) -> bool:
-    return urlsplit(stack.env["OKR_MLFLOW_URL"]).path == PATH
+    return urlsplit(stack.env.get("OKR_MLFLOW_URL", "")).path == PATH
 
 
 def _allowed_by(stack: Stack) -> dict[str, str]:
