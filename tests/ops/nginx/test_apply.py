@@ -1,0 +1,192 @@
+"""`okr nginx apply`: nginx loads a usable configuration, or continues with the one that it has."""
+
+import os
+import socket
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+
+from infra.local.ports import choose
+from infra.nginx import apply as module
+from infra.nginx.apply import apply
+from infra.nginx.site import Site, configuration
+from lakehouse.errors import PermanentError
+from tests.ops.certificates import CertificateAuthority, expired
+from tests.ops.nginx.proxies import USER, Host, Proxy, recording, running
+
+
+@pytest.fixture
+def proxy(host: Host) -> Iterator[Proxy]:
+    """A running nginx, whose configuration `apply` has written."""
+    with recording() as upstream:
+        # The checks run as root, and create files for the user in the configuration.
+        site = replace(host.site(upstream.address), user=USER)
+        with running(host, site) as proxy:
+            assert apply(site, proxy.config, print)
+            yield proxy
+
+
+def served(proxy: Proxy) -> int:
+    """Return the serial number of the certificate that nginx uses."""
+    pem = ssl.get_server_certificate(("127.0.0.1", proxy.port), timeout=10)
+    return x509.load_pem_x509_certificate(pem.encode()).serial_number
+
+
+def other_site(proxy: Proxy, **changes: object) -> Site:
+    """Return a site with another certificate and another limit, so that its configuration differs."""
+    issued = proxy.host.authority.issue(f"renewed-{choose(set())}", owner=USER)
+    default = replace(proxy.site, certificate=issued.certificate, key=issued.key, requests_per_second=999)
+    return replace(default, **changes)  # type: ignore[arg-type]
+
+
+def assert_unchanged(proxy: Proxy, before: tuple[str, int, int]) -> None:
+    assert state_of(proxy) == before
+    with proxy.client() as client:
+        assert client.get("/livez").text == "ok"
+    leftovers = {each.name for each in proxy.config.parent.iterdir()} - {
+        "nginx.conf", ".nginx.conf.loaded", "nginx.pid", "error.log", "access.log", "temporary",
+    }  # fmt: skip
+    assert leftovers == set()
+
+
+def state_of(proxy: Proxy) -> tuple[str, int, int]:
+    return proxy.config.read_text(encoding="utf-8"), served(proxy), proxy.master
+
+
+def test_a_renewed_certificate_and_a_new_configuration_are_loaded_once(proxy: Proxy) -> None:
+    before, site = state_of(proxy), other_site(proxy)
+    said: list[str] = []
+    assert apply(site, proxy.config, said.append)
+    assert said[-1] == "nginx has loaded the new configuration."
+    after = state_of(proxy)
+    assert "rate=999r/s" in after[0]
+    assert after[1] != before[1]
+    assert after[2] == before[2], "nginx was not restarted"
+    assert not apply(site, proxy.config, said.append)
+    assert said[-1] == "nginx already has this configuration and certificate."
+    # A certificate that is renewed in place.
+    renewed = proxy.host.authority.issue("in-place", owner=USER)
+    renewed.key.replace(site.key)
+    renewed.certificate.replace(site.certificate)
+    assert apply(site, proxy.config, said.append)
+    assert served(proxy) != after[1]
+
+
+def unusable(host: Host, name: str) -> tuple[dict[str, object], str]:
+    """Return what is wrong with a site, and what the message says."""
+    authority = host.authority
+    if name == "expired":
+        issued = authority.issue("expired", ends_at=expired(), owner=USER)
+        return {"certificate": issued.certificate, "key": issued.key}, "expired on .* Renew it"
+    if name == "not yet valid":
+        issued = authority.issue("future", ends_at=datetime.now(UTC) + timedelta(days=14), owner=USER)
+        return {"certificate": issued.certificate, "key": issued.key}, "valid only from .* clock"
+    if name == "another host":
+        issued = authority.issue("another", ("okr.example.org", "*.example.com"), owner=USER)
+        reason = r"is for okr.example.org, \*.example.com, not for 127.0.0.1"
+        return {"certificate": issued.certificate, "key": issued.key}, reason
+    if name == "another key":
+        return {"key": authority.issue("another-key", owner=USER).key}, "does not belong to the certificate"
+    if name == "missing":
+        return {"certificate": host.folder / "nothing.pem"}, "cannot be read: No such file"
+    if name == "no certificate":
+        (host.folder / "text.pem").write_text("text")
+        return {"certificate": host.folder / "text.pem"}, "has no certificate in PEM format"
+    if name == "readable key":
+        issued = authority.issue("readable", owner=USER)
+        issued.key.chmod(0o644)
+        return {"certificate": issued.certificate, "key": issued.key}, "Every user can read the key .* chmod 600"
+    if name == "typing error":
+        return {
+            "https_listen": ("127.0.0.1:99999",)
+        }, "refuses the new configuration and keeps the old one: invalid port"
+    if name == "missing folder":
+        return {"temporary_folder": Path("/nothing/here")}, "refuses the new configuration.*No such file"
+    return {"sites_folder": Path("/srv/$uri")}, "which nginx cannot express"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "expired", "not yet valid", "another host", "another key", "missing", "no certificate", "readable key",
+        "typing error", "missing folder", "dollar",
+    ],
+)  # fmt: skip
+def test_an_unusable_site_leaves_the_running_nginx_as_it_is(host: Host, proxy: Proxy, name: str) -> None:
+    before = state_of(proxy)
+    changes, reason = unusable(host, name)
+    with pytest.raises(PermanentError, match=reason) as error:
+        apply(replace(other_site(proxy), **changes), proxy.config, print)  # type: ignore[arg-type]
+    assert len(str(error.value).splitlines()) == 1
+    assert_unchanged(proxy, before)
+
+
+def test_a_port_of_another_program_leaves_the_running_nginx_as_it_is(proxy: Proxy) -> None:
+    """`nginx -t` does not find it: only the running nginx does."""
+    before = state_of(proxy)
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        address = "127.0.0.1:%d" % taken.getsockname()[1]
+        site = other_site(proxy, https_listen=(*proxy.site.https_listen, address))
+        with pytest.raises(PermanentError, match=f"keeps the old configuration: bind.. to {address} failed"):
+            apply(site, proxy.config, print)
+        assert_unchanged(proxy, before)
+    assert apply(site, proxy.config, print), "it can be repeated"
+
+
+def test_a_certificate_of_an_unknown_authority_is_accepted_because_only_clients_can_judge_it(proxy: Proxy) -> None:
+    foreign = CertificateAuthority(proxy.host.folder / "foreign").issue("foreign", owner=USER)
+    (proxy.host.folder / "foreign").chmod(0o755)
+    assert apply(other_site(proxy, certificate=foreign.certificate, key=foreign.key), proxy.config, print)
+    with pytest.raises(ssl.SSLCertVerificationError), proxy.connect():
+        pass
+
+
+@pytest.mark.parametrize("step", ["_check", "_reload", "_children"])
+def test_an_interruption_at_any_step_is_completed_by_the_next_call(
+    proxy: Proxy, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    before, site = state_of(proxy), other_site(proxy)
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, step, interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            apply(site, proxy.config, print)
+    assert proxy.config.read_text(encoding="utf-8") in {before[0], configuration(site)}
+    assert served(proxy) == before[1]
+    assert apply(site, proxy.config, print)
+    assert served(proxy) != before[1]
+
+
+def test_of_two_calls_at_once_the_last_one_is_loaded(proxy: Proxy) -> None:
+    sites = [other_site(proxy), other_site(proxy)]
+    threads = [threading.Thread(target=apply, args=(site, proxy.config, print)) for site in sites]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    content = proxy.config.read_text(encoding="utf-8")
+    (loaded,) = (site for site in sites if configuration(site) == content)
+    assert served(proxy) == x509.load_pem_x509_certificate(loaded.certificate.read_bytes()).serial_number
+    assert not apply(loaded, proxy.config, print)
+
+
+def test_without_a_running_nginx_the_file_is_written_for_its_start(host: Host) -> None:
+    with recording() as upstream:
+        site = replace(host.site(upstream.address), user=USER)
+        config, said = site.pid_file.with_name("nginx.conf"), list[str]()
+        site.pid_file.write_text(str(os.getpid()))  # a pid that another program has got
+        assert apply(site, config, said.append)
+        assert said[-1].endswith("nginx is not running yet.")
+        site.pid_file.unlink()
+        with running(host, site) as proxy, proxy.client() as client:
+            assert client.get("/livez").text == "ok"

@@ -1,0 +1,160 @@
+"""Blue and green: the socket is switched under load without a failed request. Several hosts, one of which is dead."""
+
+import http.client
+import re
+import socket
+import subprocess
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from infra.local.ports import choose
+from lakehouse.settings import Settings
+from tests.figures import report
+from tests.ops.nginx.conftest import serving_api
+from tests.ops.nginx.proxies import USER, Host, Proxy, Upstream, recording, running
+
+SWITCHES, LOAD_S = 20, 8
+
+
+def switch(link: Path, target: str) -> None:
+    """Let a link name another socket, as `okr deploy` does."""
+    new = link.with_name("new.sock")
+    new.symlink_to(target)
+    new.rename(link)
+
+
+@contextmanager
+def posting(proxy: Proxy) -> Iterator[Counter[str]]:
+    """Send POST requests on one connection, as long as the block runs; yield the counts of what came back."""
+    stop, seen = threading.Event(), Counter[str]()
+
+    def post() -> None:
+        connection = http.client.HTTPSConnection("127.0.0.1", proxy.port, context=proxy.host.context(), timeout=30)
+        while not stop.is_set():
+            try:
+                connection.request(
+                    "POST", "/predict", b'{"key_result_ids": ["x"]}', {"Content-Type": "application/json"}
+                )
+                seen[str(connection.getresponse().read() and 401)] += 1
+            except (OSError, http.client.HTTPException) as error:
+                seen[repr(error)] += 1
+                connection.close()
+        connection.close()
+
+    threads = [threading.Thread(target=post) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield seen
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join(40)
+
+
+def test_20_switches_between_two_releases_under_load_fail_no_request(host: Host, api_settings: Settings) -> None:
+    folder = host.folder / "colours"
+    folder.mkdir()
+    link = folder / "current.sock"
+    link.symlink_to("blue.sock")
+    # The limit of requests is that of one client with the plan `service`, which wrk exceeds.
+    site = replace(host.site(f"unix:{link}"), requests_per_second=100_000)
+    settings = api_settings.model_copy(update={"api_url": f"https://{site.authority}"})
+    with ExitStack() as stack:
+        logs = [
+            stack.enter_context(serving_api(settings, folder / colour, folder / f"{colour}.sock"))
+            for colour in ("blue", "green")
+        ]
+        proxy = stack.enter_context(running(host, site))
+        command = ["wrk", "-t1", "-c16", f"-d{LOAD_S}s", f"{proxy.url}/livez"]
+        load = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        with posting(proxy) as seen:
+            for number in range(SWITCHES):
+                time.sleep((LOAD_S - 1.5) / SWITCHES)
+                switch(link, "blue.sock" if number % 2 else "green.sock")
+            output, _ = load.communicate(timeout=60)
+    requests = int(re.findall(r"(\d+) requests in", output)[0])
+    assert "Socket errors" not in output, output
+    assert "Non-2xx" not in output, output
+    assert requests > 500
+    assert seen.keys() == {"401"}, seen
+    statuses = Counter(line["status"] for line in proxy.log())
+    assert statuses.keys() == {200, 401}
+    assert all('"route":"/livez"' in log.read_text(encoding="utf-8") for log in logs), "both answered"
+    report(
+        "nginx: switches of the API's socket under load",
+        ("requests", "number", "failed"),
+        [("GET, wrk, 16 connections", f"{requests:,}", "0"), ("POST, 2 connections", f"{seen['401']:,}", "0")],
+        f"{SWITCHES} switches between two running `okr serve --uds` in {LOAD_S} s, by renaming a link.",
+    )
+
+
+@pytest.fixture(scope="module")
+def hosts(host: Host) -> Iterator[tuple[Proxy, Proxy, Upstream, Upstream]]:
+    """Two hosts, each with an inner nginx and an API, of which the first balances between both and a dead one."""
+    inner = host.authority.issue("inner", ("okr-api",), owner=USER)
+    ports, dead = [choose(set()) for _ in range(2)], choose(set())
+    with ExitStack() as stack:
+        upstreams = [stack.enter_context(recording(host.folder / f"host-{number}.sock")) for number in range(2)]
+        proxies = []
+        for number, upstream in enumerate(upstreams):
+            site = replace(
+                host.site(upstream.address),
+                inner_listen=(f"127.0.0.1:{ports[number]}",),
+                inner_certificate=inner.certificate,
+                inner_key=inner.key,
+                authority_file=host.authority.file,
+                api_hosts=(*(f"127.0.0.1:{port}" for port in ports), f"127.0.0.1:{dead}") if number == 0 else (),
+            )
+            proxies.append(stack.enter_context(running(host, site)))
+        yield proxies[0], proxies[1], upstreams[0], upstreams[1]
+
+
+def test_requests_are_balanced_and_a_dead_host_costs_none(hosts: tuple[Proxy, Proxy, Upstream, Upstream]) -> None:
+    proxy, _, first, second = hosts
+    before = len(first.heads), len(second.heads)
+    with proxy.client() as client:
+        statuses = Counter(client.post("/v1/events", content=b"x").status_code for _ in range(40))
+    assert statuses == {200: 40}
+    got = len(first.heads) - before[0], len(second.heads) - before[1]
+    assert sum(got) == 40
+    assert min(got) >= 15
+    tried = Counter(len(line["upstream"].split(", ")) for line in proxy.log())
+    assert 1 <= tried[2] <= 3, "the dead host is tried once by each worker, then not for 10 s"
+
+
+def test_the_inner_nginx_passes_on_what_the_first_one_says_of_the_client(
+    hosts: tuple[Proxy, Proxy, Upstream, Upstream],
+) -> None:
+    proxy, _, first, second = hosts
+    request_id = "two-proxies-01234567"
+    with proxy.client(headers={"X-Forwarded-For": "203.0.113.9", "X-Request-ID": request_id}) as client:
+        for _ in range(4):
+            assert client.get("/v1/teams").headers.get_list("x-request-id") == [request_id]
+    for upstream in (first, second):
+        headers = upstream.headers()
+        assert (headers["x-forwarded-for"], headers["x-forwarded-proto"]) == (["127.0.0.1"], ["https"])
+        assert (headers["x-request-id"], headers["host"]) == ([request_id], [proxy.site.authority])
+
+
+def test_the_inner_nginx_serves_no_client_without_a_certificate(
+    host: Host, hosts: tuple[Proxy, Proxy, Upstream, Upstream]
+) -> None:
+    _, other, _, upstream = hosts
+    before = len(upstream.heads)
+    port = int(other.site.inner_listen[0].rpartition(":")[2])
+    with (
+        socket.create_connection(("127.0.0.1", port), timeout=10) as raw,
+        host.context().wrap_socket(raw, server_hostname="okr-api") as tls,
+    ):
+        tls.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 203.0.113.9\r\nConnection: close\r\n\r\n")
+        answer = tls.recv(4_096)
+    assert answer.startswith(b"HTTP/1.1 400 "), answer
+    assert len(upstream.heads) == before
