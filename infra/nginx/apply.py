@@ -1,5 +1,6 @@
 """Give nginx a configuration: it gets the new one as a whole, or keeps the old one."""
 
+import contextlib
 import fcntl
 import hashlib
 import os
@@ -116,12 +117,13 @@ def _reload(site: Site) -> bool:
     master = _master(site.pid_file)
     if master is None:
         return False
-    old = _children(master)
+    old = _workers(master)
     log_end = site.error_log.stat().st_size if site.error_log.is_file() else 0
     os.kill(master, signal.SIGHUP)
     deadline = time.monotonic() + RELOAD_S
     while time.monotonic() < deadline:
-        if _children(master) - old:
+        workers = _workers(master)
+        if workers and not workers & old:
             return True
         failures = _FAILURE.findall(_text_from(site.error_log, log_end))
         # nginx tries again to bind ports before it gives up.
@@ -141,11 +143,14 @@ def _master(pid_file: Path) -> int | None:
     return pid if is_nginx else None
 
 
-def _children(pid: int) -> set[str]:
-    try:
-        return set(Path("/proc", str(pid), "task", str(pid), "children").read_text(encoding="ascii").split())
-    except OSError:
-        return set()
+def _workers(master: int) -> set[str]:
+    """Return the process ids of the workers that accept connections."""
+    found = set()
+    for pid in Path("/proc", str(master), "task", str(master), "children").read_text(encoding="ascii").split():
+        with contextlib.suppress(OSError):  # it has just ended
+            if "is shutting down" not in Path("/proc", pid, "cmdline").read_text(encoding="utf-8"):
+                found.add(pid)
+    return found
 
 
 def _write(file: Path, content: bytes) -> None:

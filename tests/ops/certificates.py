@@ -55,9 +55,14 @@ class CertificateAuthority:
         *,
         ends_at: datetime | None = None,
         owner: str | None = None,
+        is_client: bool = False,
     ) -> ServerCertificate:
-        """Return a certificate for host names and addresses. `ends_at` can be in the past; `owner` owns the files."""
+        """Return a certificate for host names and addresses. `ends_at` can be in the past; `owner` owns the files.
+
+        With `is_client`, a client can use it, too.
+        """
         ends_at = ends_at or datetime.now(UTC) + LIFETIME
+        usages = [ExtendedKeyUsageOID.SERVER_AUTH, *([ExtendedKeyUsageOID.CLIENT_AUTH] if is_client else [])]
         key = ec.generate_private_key(ec.SECP256R1())
         authority_key = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
         certificate = (
@@ -65,7 +70,7 @@ class CertificateAuthority:
             .issuer_name(self._certificate.subject)
             .add_extension(x509.SubjectAlternativeName([_general_name(host) for host in hosts]), critical=False)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+            .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
             .add_extension(authority_key, critical=False)
             .sign(self._key, hashes.SHA256())
             .public_bytes(serialization.Encoding.PEM)

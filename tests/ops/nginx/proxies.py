@@ -39,6 +39,9 @@ class Host:
         for path in (run, run / "temporary"):
             path.mkdir()
             shutil.chown(path, USER, USER)
+        for path in (run / "error.log", run / "access.log"):  # before `nginx -t` creates them as root
+            path.touch()
+            shutil.chown(path, USER, USER)
         issued = self.authority.issue(f"server-{https}", owner=USER)
         default = Site(
             authority=f"127.0.0.1:{https}",

@@ -4,7 +4,7 @@ import os
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -18,7 +18,7 @@ from infra.nginx import apply as module
 from infra.nginx.apply import apply
 from infra.nginx.site import Site, configuration
 from lakehouse.errors import PermanentError
-from tests.ops.certificates import CertificateAuthority, expired
+from tests.ops.certificates import CertificateAuthority, ServerCertificate, expired
 from tests.ops.nginx.proxies import USER, Host, Proxy, recording, running
 
 
@@ -79,49 +79,71 @@ def test_a_renewed_certificate_and_a_new_configuration_are_loaded_once(proxy: Pr
     assert served(proxy) != after[1]
 
 
-def unusable(host: Host, name: str) -> tuple[dict[str, object], str]:
-    """Return what is wrong with a site, and what the message says."""
-    authority = host.authority
-    if name == "expired":
-        issued = authority.issue("expired", ends_at=expired(), owner=USER)
-        return {"certificate": issued.certificate, "key": issued.key}, "expired on .* Renew it"
-    if name == "not yet valid":
-        issued = authority.issue("future", ends_at=datetime.now(UTC) + timedelta(days=14), owner=USER)
-        return {"certificate": issued.certificate, "key": issued.key}, "valid only from .* clock"
-    if name == "another host":
-        issued = authority.issue("another", ("okr.example.org", "*.example.com"), owner=USER)
-        reason = r"is for okr.example.org, \*.example.com, not for 127.0.0.1"
-        return {"certificate": issued.certificate, "key": issued.key}, reason
-    if name == "another key":
-        return {"key": authority.issue("another-key", owner=USER).key}, "does not belong to the certificate"
-    if name == "missing":
-        return {"certificate": host.folder / "nothing.pem"}, "cannot be read: No such file"
-    if name == "no certificate":
-        (host.folder / "text.pem").write_text("text")
-        return {"certificate": host.folder / "text.pem"}, "has no certificate in PEM format"
-    if name == "readable key":
-        issued = authority.issue("readable", owner=USER)
-        issued.key.chmod(0o644)
-        return {"certificate": issued.certificate, "key": issued.key}, "Every user can read the key .* chmod 600"
-    if name == "typing error":
-        return {
-            "https_listen": ("127.0.0.1:99999",)
-        }, "refuses the new configuration and keeps the old one: invalid port"
-    if name == "missing folder":
-        return {"temporary_folder": Path("/nothing/here")}, "refuses the new configuration.*No such file"
+Case = tuple[dict[str, object], str]
+"""What is wrong with a site, and what the message says."""
+
+
+def with_certificate(issued: ServerCertificate, reason: str) -> Case:
+    return {"certificate": issued.certificate, "key": issued.key}, reason
+
+
+def expired_certificate(host: Host) -> Case:
+    return with_certificate(host.authority.issue("expired", ends_at=expired(), owner=USER), "expired on .* Renew it")
+
+
+def certificate_of_the_future(host: Host) -> Case:
+    ends_at = datetime.now(UTC) + timedelta(days=14)
+    return with_certificate(host.authority.issue("future", ends_at=ends_at, owner=USER), "valid only from .* clock")
+
+
+def certificate_of_another_host(host: Host) -> Case:
+    issued = host.authority.issue("another", ("okr.example.org", "*.example.com"), owner=USER)
+    return with_certificate(issued, r"is for okr.example.org, \*.example.com, not for 127.0.0.1")
+
+
+def another_key(host: Host) -> Case:
+    return {"key": host.authority.issue("another-key", owner=USER).key}, "does not belong to the certificate"
+
+
+def missing_certificate(host: Host) -> Case:
+    return {"certificate": host.folder / "nothing.pem"}, "cannot be read: No such file"
+
+
+def no_certificate(host: Host) -> Case:
+    (host.folder / "text.pem").write_text("text")
+    return {"certificate": host.folder / "text.pem"}, "has no certificate in PEM format"
+
+
+def readable_key(host: Host) -> Case:
+    issued = host.authority.issue("readable", owner=USER)
+    issued.key.chmod(0o644)
+    return with_certificate(issued, "Every user can read the key .* Run .chmod 600")
+
+
+def invalid_port(host: Host) -> Case:
+    return {"https_listen": ("127.0.0.1:99999",)}, "refuses the new configuration and keeps the old one: invalid port"
+
+
+def missing_folder(host: Host) -> Case:
+    return {"temporary_folder": Path("/nothing/here")}, "refuses the new configuration.*No such file"
+
+
+def path_with_a_variable(host: Host) -> Case:
     return {"sites_folder": Path("/srv/$uri")}, "which nginx cannot express"
 
 
 @pytest.mark.parametrize(
-    "name",
+    "case",
     [
-        "expired", "not yet valid", "another host", "another key", "missing", "no certificate", "readable key",
-        "typing error", "missing folder", "dollar",
+        expired_certificate, certificate_of_the_future, certificate_of_another_host, another_key, missing_certificate,
+        no_certificate, readable_key, invalid_port, missing_folder, path_with_a_variable,
     ],
 )  # fmt: skip
-def test_an_unusable_site_leaves_the_running_nginx_as_it_is(host: Host, proxy: Proxy, name: str) -> None:
+def test_an_unusable_site_leaves_the_running_nginx_as_it_is(
+    host: Host, proxy: Proxy, case: Callable[[Host], Case]
+) -> None:
     before = state_of(proxy)
-    changes, reason = unusable(host, name)
+    changes, reason = case(host)
     with pytest.raises(PermanentError, match=reason) as error:
         apply(replace(other_site(proxy), **changes), proxy.config, print)  # type: ignore[arg-type]
     assert len(str(error.value).splitlines()) == 1
@@ -132,7 +154,7 @@ def test_a_port_of_another_program_leaves_the_running_nginx_as_it_is(proxy: Prox
     """`nginx -t` does not find it: only the running nginx does."""
     before = state_of(proxy)
     with closing(socket.create_server(("127.0.0.1", 0))) as taken:
-        address = "127.0.0.1:%d" % taken.getsockname()[1]
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
         site = other_site(proxy, https_listen=(*proxy.site.https_listen, address))
         with pytest.raises(PermanentError, match=f"keeps the old configuration: bind.. to {address} failed"):
             apply(site, proxy.config, print)
@@ -148,7 +170,7 @@ def test_a_certificate_of_an_unknown_authority_is_accepted_because_only_clients_
         pass
 
 
-@pytest.mark.parametrize("step", ["_check", "_reload", "_children"])
+@pytest.mark.parametrize("step", ["_check", "_reload", "_workers"])
 def test_an_interruption_at_any_step_is_completed_by_the_next_call(
     proxy: Proxy, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
