@@ -52,30 +52,43 @@ def apply(site: Site, file: Path, say: Say) -> bool:
         ends_at = check_certificate(certificate, key, host)
         if ends_at - datetime.now(UTC) < SOON:
             say(f"The certificate {certificate} expires on {ends_at:%Y-%m-%d}: renew it.")
+    try:
+        return _replace(site, file, program, say)
+    except OSError as error:
+        raise PermanentError(
+            f"nginx was not configured ({error}). Is {file.parent} the folder of nginx, does this user have the right "
+            "to write there, and is there space?"
+        ) from error
+
+
+def _replace(site: Site, file: Path, program: str, say: Say) -> bool:
+    """Replace the file and let nginx load it, as `apply` describes."""
     with _locked(file.parent):
         content = configuration(site).encode()
-        before = file.read_bytes() if file.is_file() else None
         state = _state(site, content)
-        marker = file.with_name(f".{file.name}.loaded")
-        if before == content and _text(marker) == state:
+        candidate, previous, marker = (file.with_name(f".{file.name}.{end}") for end in ("new", "old", "loaded"))
+        if file.is_file() and file.read_bytes() == content and _text(marker) == state:
             say("nginx already has this configuration and certificate.")
             return False
-        candidate = file.with_name(f".{file.name}.new")
         try:
             _write(candidate, content)
             _check(program, candidate)
             marker.unlink(missing_ok=True)
+            # Until the new file is loaded, this link keeps the one that nginx has. It survives an interruption.
+            if file.is_file() and not previous.exists():
+                previous.hardlink_to(file)
             candidate.replace(file)
         finally:
             candidate.unlink(missing_ok=True)
         try:
             is_running = _reload(site)
         except PermanentError:
-            if before is not None:
-                _write(candidate, before)
-                candidate.replace(file)
+            if previous.exists():
+                previous.replace(file)
             raise
-        marker.write_text(state, encoding="ascii")
+        previous.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # without it, the next call only loads the same configuration again
+            _write(marker, state.encode())
     say("nginx has loaded the new configuration." if is_running else f"{file} is written. nginx is not running yet.")
     return True
 

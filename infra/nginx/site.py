@@ -1,5 +1,6 @@
 """The values of nginx's configuration, and the configuration that they give."""
 
+import pwd
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,7 +123,7 @@ def server_site(settings: Settings) -> Site:
         error_log=Path("/var/log/nginx/error.log"),
         access_log=Path("/var/log/nginx/access.log"),
         temporary_folder=Path("/var/lib/nginx"),
-        user="www-data",
+        user=_web_user(),
         authority_file=settings.proxy_authority,
         api_hosts=hosts,
         inner_listen=_on_all_addresses(settings.proxy_inner_port) if settings.proxy_inner_port else (),
@@ -165,6 +166,12 @@ def _quoted(path: Path | str) -> str:
         )
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
+
+
+def _web_user() -> str:
+    """Return nginx's user: www-data on Debian, nginx on Oracle Linux."""
+    known = {user.pw_name for user in pwd.getpwall()}
+    return "nginx" if "nginx" in known else "www-data"
 
 
 def _origin(url: str) -> str:

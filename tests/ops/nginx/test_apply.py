@@ -189,6 +189,27 @@ def test_an_interruption_at_any_step_is_completed_by_the_next_call(
     assert served(proxy) != before[1]
 
 
+def test_after_an_interruption_a_refused_configuration_is_replaced_by_the_one_that_nginx_has(
+    proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = state_of(proxy)
+
+    def interrupt(_: object) -> None:
+        raise KeyboardInterrupt
+
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        site = other_site(proxy, https_listen=(*proxy.site.https_listen, address))
+        with monkeypatch.context() as patch:
+            patch.setattr(module, "_reload", interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                apply(site, proxy.config, print)
+        assert proxy.config.read_text(encoding="utf-8") != before[0]
+        with pytest.raises(PermanentError, match="keeps the old configuration"):
+            apply(site, proxy.config, print)
+    assert_unchanged(proxy, before)
+
+
 def test_of_two_calls_at_once_the_last_one_is_loaded(proxy: Proxy) -> None:
     sites = [other_site(proxy), other_site(proxy)]
     threads = [threading.Thread(target=apply, args=(site, proxy.config, print)) for site in sites]
@@ -200,6 +221,19 @@ def test_of_two_calls_at_once_the_last_one_is_loaded(proxy: Proxy) -> None:
     (loaded,) = (site for site in sites if configuration(site) == content)
     assert served(proxy) == x509.load_pem_x509_certificate(loaded.certificate.read_bytes()).serial_number
     assert not apply(loaded, proxy.config, print)
+
+
+def test_a_missing_folder_or_a_full_disk_leaves_the_running_nginx_as_it_is(
+    proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, site = state_of(proxy), other_site(proxy)
+    with pytest.raises(PermanentError, match=r"nginx was not configured .*No such file"):
+        apply(site, Path("/nothing/nginx.conf"), print)
+    with monkeypatch.context() as full:
+        full.setattr(module.os, "fsync", lambda _: os.write(os.open("/dev/full", os.O_WRONLY), b"x"))
+        with pytest.raises(PermanentError, match="No space left on device"):
+            apply(site, proxy.config, print)
+    assert_unchanged(proxy, before)
 
 
 def test_without_a_running_nginx_the_file_is_written_for_its_start(host: Host) -> None:

@@ -39,6 +39,7 @@ CASES: list[tuple[str, str | None, int, set[str]]] = [
     ("/catalog/nothing", "lead", 404, OF_DOCUMENTS),
     ("/quality/", "lead", 200, OF_DOCUMENTS),
     ("/airflow/", "lead", 403, OF_DOCUMENTS),
+    ("/airflow/execution/health", "admin", 404, OF_JSON),
     ("/livez?" + "x" * 60_000, None, 414, OF_JSON),
     ("/airflow/", "admin", 200, OF_TOOLS),
     ("/mlflow/", "admin", 200, OF_TOOLS),
