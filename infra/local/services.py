@@ -40,7 +40,8 @@ def services_of(stack: Stack) -> tuple[type[Service], ...]:
 
 def service(name: str, stack: Stack) -> Service:
     """Return one service by name."""
-    return next(kind for kind in (*SERVICES, Nginx) if kind.name == name)(stack)
+    kinds: tuple[type[Service], ...] = (*SERVICES, Nginx)
+    return next(kind for kind in kinds if kind.name == name)(stack)
 
 
 def select(only: str | None, *, tls: bool = False) -> tuple[str, ...]:

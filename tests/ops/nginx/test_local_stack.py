@@ -9,14 +9,14 @@ import httpx
 import psutil
 import pytest
 
-from infra.local import processes
-from infra.local.nginx import https_url
+from infra.local.nginx import Nginx, https_url
 from infra.local.services import NAMES, select
 from infra.local.stack import Stack, open_stack
 from infra.local.start import up
 from infra.local.status import endpoints, services
 from infra.local.stop import down
 from infra.local.supervisor import Supervisor
+from lakehouse.errors import RetryableError
 from tests.ops.conftest import RequirePrograms
 from tests.polling import until
 
@@ -47,6 +47,15 @@ def admin(stack: Stack) -> Iterator[httpx.Client]:
         yield client
 
 
+def responds(stack: Stack) -> bool:
+    """Return whether nginx reaches the API."""
+    try:
+        Nginx(stack).check()
+    except RetryableError:
+        return False
+    return True
+
+
 def test_nginx_is_a_supervised_service_without_root_privileges(stack: Stack) -> None:
     (status,) = (each for each in services(stack) if each.name == "nginx")
     assert status.state == "RUNNING"
@@ -60,7 +69,7 @@ def test_nginx_is_a_supervised_service_without_root_privileges(stack: Stack) -> 
     master.kill()
     supervisor = Supervisor(stack)
     until(lambda: supervisor.states()["nginx"]["pid"] not in {0, status.pid}, "nginx is started again")
-    assert {each for each in processes.stack_processes(stack) if each.pid == status.pid} == set()
+    until(lambda: responds(stack), "the new nginx responds")
 
 
 def test_the_api_and_its_pages_are_served_with_secure_cookies(stack: Stack, admin: httpx.Client) -> None:
