@@ -16,6 +16,7 @@ from ingestion.sources.commands import app as sources
 from lakehouse.contracts import TOPICS
 from lakehouse.errors import NEEDS_INTERVENTION, InvariantBroken, PermanentError, RetryableError
 from lakehouse.lake import require_lake
+from lakehouse.readiness import report_alive
 from lakehouse.retry import Backoff
 from lakehouse.settings import Settings, load_settings
 
@@ -229,6 +230,7 @@ def _keep_running(work: Callable[[threading.Event], int], *, drain: bool) -> Non
                 backoff.reset()
             pause = backoff.pause()
             log.warning("the consumer failed; restarting it", error=str(error), pause_seconds=round(pause, 1))
+            report_alive()  # it waits for another server, and does not hang
             stop.wait(pause)
         except PermanentError as error:
             sys.stderr.write(f"okr: {error}\n")

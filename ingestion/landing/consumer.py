@@ -12,7 +12,7 @@ from ingestion.landing.announce import Announcer
 from ingestion.landing.commit import FencedError, LandingTable
 from lakehouse.contracts import TOPICS
 from lakehouse.logs import get_logger
-from lakehouse.readiness import report_ready
+from lakehouse.readiness import report_alive, report_ready
 from lakehouse.settings import Settings
 
 log = get_logger(__name__)
@@ -44,6 +44,7 @@ def land(settings: Settings, stop: threading.Event, *, limits: Limits | None = N
         reader.start(lambda assigned: _stored_offsets(tables, assigned), settle=lander.settle)
         report_ready()
         while not stop.is_set():
+            report_alive()
             batch = reader.poll(limits)
             lander.settle()
             if lander.take_fenced():

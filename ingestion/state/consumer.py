@@ -17,7 +17,7 @@ from lakehouse.connection_limits import CONSUMER
 from lakehouse.errors import RetryableError
 from lakehouse.lake import EVENT_COLUMNS
 from lakehouse.logs import get_logger
-from lakehouse.readiness import report_ready
+from lakehouse.readiness import report_alive, report_ready
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
 
@@ -51,6 +51,7 @@ def consume_state(
             reader.start(lambda assigned: {partition: store.next_offset(*partition) for partition in assigned})
             report_ready()
             while not stop.is_set():
+                report_alive()
                 batch = reader.poll(limits)
                 for topic, parsed in batch.parsed.items():
                     rows = valid_events(topic, parsed)

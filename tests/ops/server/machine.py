@@ -1,0 +1,175 @@
+"""A booted Debian in a container of systemd-nspawn, on the network of this host. It keeps its files over a reboot."""
+
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from tests.polling import until
+
+SOURCES = Path("/etc/apt/sources.list.d/debian.sources")
+PACKAGES = (
+    "systemd", "systemd-sysv", "dbus", "libpam-systemd", "procps", "ca-certificates", "openssl", "curl",
+    "python3", "python3-apt", "python3.11-venv", "python3-pip", "util-linux",
+)  # fmt: skip
+HIERARCHIES = [path for name in ("systemd", "unified") if (path := Path("/sys/fs/cgroup", name)).is_dir()]
+ENVIRONMENT = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "HOME": "/root",
+    "LANG": "C.UTF-8",
+}
+
+
+def cache_folder() -> Path:
+    """Return the folder for what is expensive to download."""
+    caches = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(caches, "okr-lakehouse", "ops")
+
+
+def root_file_system() -> Path:
+    """Return a minimal Debian 12, which is downloaded once."""
+    key = hashlib.sha256(" ".join(PACKAGES).encode()).hexdigest()[:12]
+    folder = cache_folder() / f"debian-{key}"
+    if not folder.is_dir():
+        new = folder.with_name(f"{folder.name}.{os.getpid()}")
+        new.parent.mkdir(parents=True, exist_ok=True)
+        command = [
+            "mmdebstrap", "--quiet", "--variant=minbase", "--aptopt=Acquire::Check-Valid-Until \"false\"",
+            f"--include={','.join(PACKAGES)}", "bookworm", new, *([SOURCES] if SOURCES.is_file() else []),
+        ]  # fmt: skip
+        subprocess.run(command, check=True)
+        new.rename(folder)
+    return folder
+
+
+class Machine:
+    """A running container. `run` executes commands in it as root."""
+
+    def __init__(self, launcher: subprocess.Popen[bytes], log: Path) -> None:
+        self._launcher, self._log = launcher, log
+
+    @property
+    def init(self) -> int:
+        """Return the process id, on this host, of the container's systemd: the only child of nspawn."""
+        children = Path(f"/proc/{self._launcher.pid}/task/{self._launcher.pid}/children").read_text(encoding="ascii")
+        assert self._launcher.poll() is None, self._log.read_text(errors="replace")
+        return int(children)
+
+    def run(
+        self, *command: str | Path, check: bool = True, environment: Mapping[str, str] | None = None, seconds: int = 120
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command and return its result."""
+        enter = ["nsenter", "-t", str(self.init), "-m", "-u", "-i", "-n", "-p", "-C", "--"]
+        done = subprocess.run(
+            [*enter, *command], env=ENVIRONMENT | (environment or {}), cwd="/", capture_output=True, text=True,
+            timeout=seconds, check=False,
+        )  # fmt: skip
+        assert not check or done.returncode == 0, (
+            f"{command}: {done.returncode}\n{done.stdout[-6000:]}\n{done.stderr[-6000:]}"
+        )
+        return done
+
+    def output(self, *command: str | Path) -> str:
+        """Run a command and return what it prints."""
+        return self.run(*command).stdout.strip()
+
+    def property(self, unit: str, name: str) -> str:
+        """Return a property of a unit."""
+        return self.output("systemctl", "show", "--property", name, "--value", unit)
+
+    def journal(self, unit: str) -> list[str]:
+        """Return the messages of a unit."""
+        return self.output("journalctl", "--unit", unit, "--output", "cat", "--no-pager").splitlines()
+
+    def wait_until_booted(self) -> None:
+        """Wait until systemd has started all units, also those that failed."""
+
+        def is_booted() -> bool:
+            with suppress(ValueError, AssertionError, subprocess.TimeoutExpired):
+                state = self.run("systemctl", "is-system-running", check=False, seconds=10).stdout.strip()
+                return state in ("running", "degraded")
+            assert self._launcher.poll() is None, self._log.read_text(errors="replace")
+            return False
+
+        until(is_booted, "the container is booted", seconds=120)
+
+    def reboot(self) -> None:
+        """Reboot, and wait until all units are started."""
+        before = self.init
+        self.run("systemctl", "reboot", check=False)
+        until(lambda: not Path(f"/proc/{before}").exists(), "the container went down", seconds=120)
+        self.wait_until_booted()
+
+
+@contextmanager
+def booted(folder: Path, binds: Mapping[Path, str], overlays: Mapping[Path, str]) -> Iterator[Machine]:
+    """Boot a container. What it writes goes to `folder`.
+
+    `binds` are folders of this host that it can read, and `overlays` those of which it has its own version.
+    """
+    name = f"okr-{uuid.uuid4().hex[:8]}"
+    root, upper, work = (folder / part for part in ("root", "upper", "work"))
+    for each in (root, upper, work):
+        each.mkdir()
+    layers = f"lowerdir={root_file_system()},upperdir={upper},workdir={work}"
+    subprocess.run(["mount", "-t", "overlay", "-o", layers, name, root], check=True)
+    groups = [hierarchy / name for hierarchy in HIERARCHIES]
+    try:
+        for group in groups:
+            group.mkdir()
+        with (folder / "console").open("wb") as console:
+            launcher = subprocess.Popen(
+                _command(name, root, groups, binds, overlays), stdin=subprocess.DEVNULL, stdout=console, stderr=console
+            )
+        machine = Machine(launcher, folder / "console")
+        try:
+            machine.wait_until_booted()
+            yield machine
+        finally:
+            launcher.terminate()  # a clean shutdown; a signal for systemd's shutdown would orphan the container
+            try:
+                launcher.wait(60)
+            except subprocess.TimeoutExpired:
+                os.kill(machine.init, signal.SIGKILL)
+                launcher.wait(30)
+    finally:
+        for group in groups:
+            _remove_group(group)
+        subprocess.run(["umount", "--lazy", root], check=True)
+        shutil.rmtree(upper, ignore_errors=True)
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _command(
+    name: str, root: Path, groups: list[Path], binds: Mapping[Path, str], overlays: Mapping[Path, str]
+) -> list[str | Path]:
+    # In groups of its own, because the container's systemd uses those of its launcher as the root of its groups.
+    enter = "".join(f"echo $$ > {group}/cgroup.procs; " for group in groups)
+    return [
+        "sh", "-c", f'{enter}exec "$@"', "sh", "systemd-nspawn", "--quiet", "--boot", "--directory", root,
+        "--machine", name, "--register=no", "--keep-unit", "--console=read-only", "--resolv-conf=off", "--timezone=off",
+        "--link-journal=no",
+        *(f"--bind-ro={source}:{target}" for source, target in binds.items()),
+        *(f"--overlay={source}::{target}" for source, target in overlays.items()),
+    ]  # fmt: skip
+
+
+def _remove_group(group: Path) -> None:
+    deadline = time.monotonic() + 10
+    while True:
+        folders = sorted((path for path in group.rglob("*") if path.is_dir()), reverse=True)
+        try:
+            for each in (*folders, group):
+                each.rmdir()
+        except OSError:  # a process is still ending
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+        else:
+            return
