@@ -70,6 +70,9 @@ lint: $(DEV) ## Check style, architecture rules (.importlinter), dbt conventions
 	.venv/bin/okr contracts schemas --check
 	.ci/check-lock
 
+scan: $(DEV) ## Scan the code, the history and the packages (unsafe code, secrets, licences, SBOM, vulnerabilities)
+	.venv/bin/python .ci/scan $(ARGS)
+
 type: $(DEV) ## Check types (mypy, strict)
 	.venv/bin/mypy lakehouse ingestion expectations ml serving infra dags
 
@@ -114,4 +117,4 @@ $(DEV): requirements/dev.txt pyproject.toml | .venv/bin/uv
 	@.ci/install dev $@
 	@touch $(STACK)
 
-.PHONY: demo up down status clean test test-faults test-chaos test-ops fuzz lint type client bench bench-serving bench-peers lock help
+.PHONY: demo up down status clean test test-faults test-chaos test-ops fuzz lint scan type client bench bench-serving bench-peers lock help

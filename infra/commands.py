@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from infra.analysts.commands import group as analysts
+from infra.firewall.commands import group as firewall
 from infra.nginx.commands import group as nginx
 from infra.server.commands import group as server
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 app.add_typer(analysts, name="analyst")
+app.add_typer(firewall, name="firewall")
 app.add_typer(server, name="server", hidden=True)  # systemd units run it
 app.add_typer(nginx, name="nginx")
 INTERRUPTED = 130  # exit status of a process that Ctrl-C interrupted

@@ -40,4 +40,4 @@ def remove_private_folder(state: Path) -> None:
 
 def _private_folder_path(state: Path) -> Path:
     digest = hashlib.sha256(os.fsencode(state)).hexdigest()[:12]
-    return Path("/tmp") / f"okr-{os.geteuid()}-{digest}"  # noqa: S108 -- created with mode 0700 and checked above
+    return Path("/tmp") / f"okr-{os.geteuid()}-{digest}"  # noqa: S108  # nosec B108 -- mode 0700, checked above

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-import xmlrpc.client
+import xmlrpc.client  # nosec B411 -- it parses only what our own supervisor sends through a private socket
 from pathlib import Path
 from typing import Any
 

@@ -146,7 +146,7 @@ def configuration(site: Site) -> str:
     Raises:
         PermanentError: a path has characters that nginx's configuration cannot express.
     """
-    environment = Environment(
+    environment = Environment(  # nosec B701 -- not HTML; `quoted` escapes paths
         loader=PackageLoader("infra.nginx", "."),
         undefined=StrictUndefined,
         trim_blocks=False,

@@ -1,0 +1,1 @@
+"""The firewall of a host: nftables rules generated from the table of allowed flows in flows.toml."""
