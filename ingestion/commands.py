@@ -174,11 +174,14 @@ def lake_rejected(
     --json, keys and values are printed completely, in base64.
     """
     from ingestion.rejected_messages_report import read_rejected
+    from lakehouse.field_encryption.open_keys import open_data_keys
 
     if topic and topic not in TOPICS:
         raise PermanentError(f"There is no topic {topic}; expected one of {', '.join(TOPICS)}.")
     topics = (topic,) if topic else TOPICS
-    found = read_rejected(load_settings().require("lake_uri"), limit, topics=topics, reason=reason or None)
+    settings = load_settings()
+    keys = open_data_keys(settings)
+    found = read_rejected(settings.require("lake_uri"), limit, topics=topics, reason=reason or None, keys=keys)
     if as_json:
         newest = [each.as_json() for each in found.newest]
         typer.echo(json.dumps({"rejected": found.by_reason, "newest": newest}, indent=2))

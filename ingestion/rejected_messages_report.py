@@ -15,14 +15,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 
 from ingestion.contract_validation import decode
+from ingestion.field_encryption import REJECTED_VALUE, position_of_rejected
 from lakehouse.contracts import TOPICS
 from lakehouse.errors import ContractViolation, RetryableError
+from lakehouse.field_encryption.data_keys import DataKeys
+from lakehouse.field_encryption.decryption import BoundValue, Decryption
+from lakehouse.field_encryption.values import BYTES_PREFIX, KEY_ID_BYTES
 from lakehouse.lake import open_table, require_lake, table_uri
 
 if TYPE_CHECKING:
     import polars as pl
 
 SHOWN_BYTES = 120
+SHORTEST = len(BYTES_PREFIX) + KEY_ID_BYTES  # of encrypted values
 NOW_ACCEPTED = "The current contract accepts it."
 SORT_COLUMNS = ("logged_at", "kafka_offset", "kafka_partition")  # several messages can have the same log time
 COLUMNS = (
@@ -87,17 +92,18 @@ class Position:
     topic: str
 
 
-def read_rejected(
+def read_rejected(  # noqa: PLR0913 -- what narrows the list
     lake_uri: str,
     limit: int,
     *,
     topics: Sequence[str] = TOPICS,
     reason: str | None = None,
     after: Position | None = None,
+    keys: DataKeys | None = None,
 ) -> Rejected:
     """Return the newest `limit` rejected messages of the topics, optionally only those with the given reason.
 
-    With `after`, return those that follow this position in the list.
+    With `after`, return those that follow this position in the list. `keys` decrypt their values (ADR 34).
 
     Raises:
         PermanentError: there is no lake at this URI.
@@ -123,10 +129,12 @@ def read_rejected(
             raise RetryableError(f"The lake table {uri} cannot be read: {error}.") from error
         newest += [{"topic": topic, **row} for row in found.to_dicts()]
     newest.sort(key=lambda row: [row[name] for name in (*SORT_COLUMNS, "topic")], reverse=True)
-    return Rejected([_message(**row) for row in newest[:limit]], dict(sorted(by_reason.items())))
+    return Rejected(_messages(newest[:limit], keys), dict(sorted(by_reason.items())))
 
 
-def read_rejected_message(lake_uri: str, topic: str, partition: int, offset: int) -> RejectedMessage | None:
+def read_rejected_message(
+    lake_uri: str, topic: str, partition: int, offset: int, *, keys: DataKeys | None = None
+) -> RejectedMessage | None:
     """Return the rejected message at a position of the log, or None if there is none.
 
     Raises:
@@ -146,7 +154,8 @@ def read_rejected_message(lake_uri: str, topic: str, partition: int, offset: int
         return None
     except (DeltaError, pl.exceptions.PolarsError, OSError) as error:
         raise RetryableError(f"The lake table {uri} cannot be read: {error}.") from error
-    return _message(topic, **found[0]) if found else None
+    messages = _messages([{"topic": topic, **row} for row in found], keys)
+    return messages[0] if messages else None
 
 
 def _follows(topic: str, after: Position) -> "pl.Expr":
@@ -165,11 +174,28 @@ def _follows(topic: str, after: Position) -> "pl.Expr":
     return follows | is_equal if topic < after.topic else follows
 
 
-def _message(topic: str, **row: Any) -> RejectedMessage:
-    value, key, headers = row["rejected_value"], row["rejected_key"], row["rejected_headers"]
+def _messages(rows: Sequence[dict[str, Any]], keys: DataKeys | None) -> list[RejectedMessage]:
+    encrypted = [_encrypted_value(row["topic"], row) for row in rows]
+    plain = Decryption(keys).plain(encrypted)
+    return [_message(row, value) for row, value in zip(rows, plain, strict=True)]
+
+
+def _encrypted_value(topic: str, row: dict[str, Any]) -> BoundValue:
+    value = row["rejected_value"]
+    is_encrypted = value is not None and value.startswith(BYTES_PREFIX) and len(value) >= SHORTEST
+    return BoundValue(
+        REJECTED_VALUE, position_of_rejected(topic, row), value[len(BYTES_PREFIX) :] if is_encrypted else None
+    )
+
+
+def _message(row: dict[str, Any], plain: bytes | str | None) -> RejectedMessage:
+    """Return a message. `plain` is its decrypted value, why it cannot be read, or None if it is not encrypted."""
+    topic, key, headers = row["topic"], row["rejected_key"], row["rejected_headers"]
+    value = plain if isinstance(plain, bytes) else row["rejected_value"] if plain is None else None
+    reason = row["rejection_reason"]
     return RejectedMessage(
-        topic, row["kafka_partition"], row["kafka_offset"], row["logged_at"], row["rejection_reason"],
-        _detail(topic, value, key, row["logged_at"], row["rejection_reason"]), key, value,
+        topic, row["kafka_partition"], row["kafka_offset"], row["logged_at"], reason,
+        plain if isinstance(plain, str) else _detail(topic, value, key, row["logged_at"], reason), key, value,
         json.loads(headers) if headers else None,
     )  # fmt: skip
 

@@ -21,6 +21,7 @@ def build() -> typer.Typer:
     """Return the complete command line, with the packages in a fixed order."""
     # Import this here, because psycopg reads the environment on import, and `main` has to clean the environment first.
     from lakehouse.configuration.commands import app as configuration_app
+    from lakehouse.field_encryption.commands import app as keys_app
     from lakehouse.publication_commands import app as publication_app
     from lakehouse.quarantine.commands import app as quarantine_app
     from lakehouse.schemas.commands import app as contracts_app
@@ -33,6 +34,7 @@ def build() -> typer.Typer:
     app.add_typer(publication_app)
     app.add_typer(quarantine_app, name="quarantine")
     app.add_typer(contracts_app, name="contracts")
+    app.add_typer(keys_app, name="keys")
     return app
 
 

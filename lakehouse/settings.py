@@ -69,6 +69,11 @@ class Settings(BaseSettings):
     dsn_organisation: SecretStr = SecretStr("")
     dsn_analyst: SecretStr = SecretStr("")
 
+    field_encryption_key: SecretStr = Field(
+        default=SecretStr(""),
+        description="keys that wrap the keys of persons, one per line, the current one first (okr keys)",
+    )
+
     airflow_url: str = ""
     airflow_user: str = "admin"
     airflow_password: SecretStr = SecretStr("")

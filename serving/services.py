@@ -151,7 +151,9 @@ def build_services(settings: Settings, *, ships_predictions: bool = True) -> Ser
         exports=Exports(Lists(warehouses)),
         writes=Writes.from_warehouses(warehouses, write_sender),
         event_progress=EventProgress(warehouses, LandedOffsets(settings)),
-        check_ins=CheckIns(write_sender, RequestStore(warehouse), Lookups(warehouses), references),
+        check_ins=CheckIns(
+            write_sender, RequestStore(warehouse, warehouses.personal_fields), Lookups(warehouses), references
+        ),
         live=LiveFigures(client),
         live_stream=LiveStream(LiveFigures(client)),
         administration=Administration(warehouse, write_sender, telemetry_sender, prediction_log),

@@ -8,9 +8,14 @@ from infra.local.executables import program
 from infra.local.http_check import get_text
 from lakehouse.readiness import READY_FILE, is_ready
 
+FIELD_ENCRYPTION_KEY = "OKR_FIELD_ENCRYPTION_KEY"
+
 
 class OkrService(Service):
     """A service that is an `okr` command."""
+
+    # What it also needs if stack.env has a key for field encryption, which is off unless a developer adds one (ADR 34).
+    encryption_secrets: ClassVar[tuple[str, ...]] = ()
 
     arguments: ClassVar[tuple[str, ...]]
     code: ClassVar[tuple[str, ...]] = ("infra/local/okr_services.py", "lakehouse", "ingestion")
@@ -21,7 +26,8 @@ class OkrService(Service):
 
     def environment(self) -> dict[str, str]:
         """Return the environment, with logs as JSON lines."""
-        return platform_environment(self.stack, self.secrets) | {"OKR_LOG_JSON": "true"}
+        encryption = self.encryption_secrets if self.stack.env.get(FIELD_ENCRYPTION_KEY) else ()
+        return platform_environment(self.stack, (*self.secrets, *encryption)) | {"OKR_LOG_JSON": "true"}
 
 
 class Api(OkrService):
@@ -35,6 +41,7 @@ class Api(OkrService):
         # Only for operators, who roll publications back, decide on events and start runs (ADR 27).
         "OKR_DSN_TRANSFORM", "OKR_AIRFLOW_SERVING_PASSWORD",
     )  # fmt: skip
+    encryption_secrets: ClassVar[tuple[str, ...]] = (FIELD_ENCRYPTION_KEY,)
     code: ClassVar[tuple[str, ...]] = (*OkrService.code, "expectations", "ml", "serving")
     needs: ClassVar[tuple[str, ...]] = ("warehouse", "mlflow-database", "redis", "kafka")
 
@@ -76,6 +83,7 @@ class LandingWorker(Worker):
     name: ClassVar[str] = "land"
     arguments: ClassVar[tuple[str, ...]] = ("consume", "land")
     secrets: ClassVar[tuple[str, ...]] = ("OKR_AIRFLOW_PASSWORD",)  # to announce landed events
+    encryption_secrets: ClassVar[tuple[str, ...]] = (FIELD_ENCRYPTION_KEY, "OKR_DSN_LOADER")
     needs: ClassVar[tuple[str, ...]] = ("kafka",)
 
 
@@ -85,6 +93,7 @@ class StateWorker(Worker):
     name: ClassVar[str] = "state"
     arguments: ClassVar[tuple[str, ...]] = ("consume", "state")
     secrets: ClassVar[tuple[str, ...]] = ("OKR_DSN_LOADER", "OKR_REDIS_STATE_URL")
+    encryption_secrets: ClassVar[tuple[str, ...]] = (FIELD_ENCRYPTION_KEY,)
     needs: ClassVar[tuple[str, ...]] = ("kafka", "redis", "warehouse")
     # After some migrations, the worker rebuilds the state tables before it is ready.
     start_limit_seconds: ClassVar[int] = 600

@@ -7,10 +7,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from ingestion.batch import Batch, Limits
 from ingestion.consumer_groups import LANDING_GROUP, landing_group
 from ingestion.decoding import decode_batch
+from ingestion.field_encryption import FieldEncryption
 from ingestion.kafka_consumer import KafkaConsumer
 from ingestion.landing.announce import Announcer
 from ingestion.landing.commit import FencedError, LandingTable
 from lakehouse.contracts import TOPICS
+from lakehouse.field_encryption.open_keys import open_data_keys
 from lakehouse.logs import get_logger
 from lakehouse.readiness import report_alive, report_ready
 from lakehouse.settings import Settings
@@ -28,18 +30,23 @@ def land(settings: Settings, stop: threading.Event, *, limits: Limits | None = N
     are in memory.
 
     Raises:
-        RetryableError: Kafka or the lake failed; a restart continues at the offsets in the lake.
-        PermanentError: an offset is out of the broker's range, or the lake's events come from another log.
+        RetryableError: Kafka, the lake or, with field encryption, PostgreSQL failed; a restart continues at the offsets
+            in the lake.
+        PermanentError: an offset is out of the broker's range, the lake's events come from another log, or the key file
+            is wrong.
     """
     limits = limits or (Limits(idle_seconds=DRAIN_IDLE_SECONDS) if drain else Limits())
     settings.require_all("kafka_bootstrap", *(["airflow_password"] if settings.airflow_url else []))
     lake_uri = settings.require("lake_uri")
+    keys = open_data_keys(settings)
+    if keys is not None:
+        keys.check()
     reader = KafkaConsumer(settings.require("kafka_bootstrap"), landing_group(settings), TOPICS)
     tables = {topic: LandingTable(lake_uri, topic, reader.log_ids[topic], LANDING_GROUP) for topic in TOPICS}
     announcer = Announcer.from_settings(settings)
     # Creating the first pyarrow array imports pandas, which takes seconds. Do this before partitions are assigned.
     decode_batch(ANNOUNCED_TOPIC, [])
-    lander = Lander(reader, tables, announcer)
+    lander = Lander(reader, tables, announcer, None if keys is None else FieldEncryption(keys))
     try:
         reader.start(lambda assigned: _stored_offsets(tables, assigned), settle=lander.settle)
         report_ready()
@@ -64,9 +71,15 @@ def land(settings: Settings, stop: threading.Event, *, limits: Limits | None = N
 class Lander:
     """Lands one batch at a time in a separate thread. From `submit` to `settle`, only that thread uses the tables."""
 
-    def __init__(self, reader: KafkaConsumer, tables: Mapping[str, LandingTable], announcer: Announcer) -> None:
+    def __init__(
+        self,
+        reader: KafkaConsumer,
+        tables: Mapping[str, LandingTable],
+        announcer: Announcer,
+        encryption: FieldEncryption | None = None,
+    ) -> None:
         self.rows = 0
-        self._reader, self._tables, self._announcer = reader, tables, announcer
+        self._reader, self._tables, self._announcer, self._encryption = reader, tables, announcer, encryption
         self._thread = ThreadPoolExecutor(1, "landing")
         self._in_flight: tuple[Batch, Future[None]] | None = None
         self._was_fenced = False
@@ -79,7 +92,7 @@ class Lander:
         """Wait until the batch in flight has landed, then commit its offsets to Kafka. Discard it if it was fenced.
 
         Raises:
-            RetryableError: the lake could not be written.
+            RetryableError: the lake could not be written, or the keys could not be read or created.
         """
         if self._in_flight is None:
             return
@@ -105,6 +118,8 @@ class Lander:
     def _land(self, batch: Batch) -> None:
         for topic, parsed in batch.parsed.items():
             rows = decode_batch(topic, parsed)
+            if self._encryption is not None:
+                rows = self._encryption.rows(topic, rows)
             self._tables[topic].append(rows, batch.spans(topic))
             self.rows += rows.num_rows
             log.info("landed", topic=topic, rows=rows.num_rows)

@@ -215,6 +215,7 @@ class Spool:
     def _prepare(connection: sqlite3.Connection) -> None:
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA secure_delete = ON")  # delivered events, which may contain personal data, are erased
         connection.execute("PRAGMA temp_store = MEMORY")  # queries must work while the disk is full
         connection.execute("PRAGMA synchronous = FULL")  # NORMAL would lose the last commits in a power cut
         connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")

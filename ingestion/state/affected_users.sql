@@ -1,7 +1,7 @@
 -- Return the users whose rows may change: the given users, users who were ever in a given team, and all users who share
--- an e-mail address with one of these. For a given user, this includes the address in app.users, which may be outdated.
+-- an e-mail address with one of these. For a given user, this includes all earlier addresses and the one in app.users.
 WITH addresses AS (
-    SELECT data ->> 'email' AS email
+    SELECT app.user_address(data) AS address
     FROM app.newest_event
     WHERE event_type = 'okr.user.defined.v1' AND subject = any(%(users)s::text [])
     UNION
@@ -9,7 +9,11 @@ WITH addresses AS (
     FROM app.users
     WHERE source_user_id = any(%(users)s::text [])
     UNION
-    SELECT existing.data ->> 'email'
+    SELECT app.user_address(data)
+    FROM app.event
+    WHERE event_type = 'okr.user.defined.v1' AND entity_id = any(%(users)s::text [])
+    UNION
+    SELECT app.user_address(existing.data)
     FROM app.event AS defined
     INNER JOIN app.newest_event AS existing
         ON defined.entity_id = existing.subject AND existing.event_type = 'okr.user.defined.v1'
@@ -18,4 +22,4 @@ WITH addresses AS (
 
 SELECT subject
 FROM app.newest_event
-WHERE event_type = 'okr.user.defined.v1' AND data ->> 'email' IN (SELECT email FROM addresses)
+WHERE event_type = 'okr.user.defined.v1' AND app.user_address(data) IN (SELECT address FROM addresses)

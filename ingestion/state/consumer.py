@@ -3,18 +3,20 @@
 import threading
 from collections.abc import Sequence
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 
 from ingestion.batch import Limits
 from ingestion.consumer_groups import STATE_GROUP, STATE_TOPIC, state_group
 from ingestion.decoding import decode_batch
+from ingestion.field_encryption import FieldEncryption
 from ingestion.kafka_consumer import KafkaConsumer
 from ingestion.state.redis_figures import RealtimeFigures, open_redis
-from ingestion.state.store import OffsetsMovedError, Row, StateStore
+from ingestion.state.store import OffsetsMovedError, StateStore
 from lakehouse.connection_limits import CONSUMER
 from lakehouse.errors import RetryableError
+from lakehouse.field_encryption.open_keys import open_data_keys
 from lakehouse.lake import EVENT_COLUMNS
 from lakehouse.logs import get_logger
 from lakehouse.readiness import report_alive, report_ready
@@ -34,10 +36,14 @@ def consume_state(
 
     Raises:
         RetryableError: Kafka or PostgreSQL failed; a restarted consumer continues from the stored offsets.
-        PermanentError: the broker no longer has, or does not yet have, a stored offset.
+        PermanentError: the broker no longer has, or does not yet have, a stored offset; or the key file is wrong.
     """
     limits = limits or Limits(rows=10_000)
     settings.require_all("dsn_loader", "redis_state_url")
+    keys = open_data_keys(settings)
+    if keys is not None:
+        keys.check()
+    encryption = None if keys is None else FieldEncryption(keys)
     reader = KafkaConsumer(settings.require("kafka_bootstrap"), state_group(settings), [STATE_TOPIC])
     applied = 0
     try:
@@ -55,6 +61,8 @@ def consume_state(
                 batch = reader.poll(limits)
                 for topic, parsed in batch.parsed.items():
                     rows = valid_events(topic, parsed)
+                    if encryption is not None:
+                        encryption.events(rows)
                     spans = batch.spans(topic)
                     try:
                         stored = store.apply(topic, rows, spans)
@@ -79,10 +87,11 @@ def consume_state(
     return applied
 
 
-def valid_events(topic: str, parsed: "Sequence[pa.RecordBatch]") -> Sequence[Row]:
+def valid_events(topic: str, parsed: "Sequence[pa.RecordBatch]") -> list[dict[str, Any]]:
     """Return the valid events with their log positions. Rejected events are only in the lake, with the reason."""
     import polars as pl
 
     landed = decode_batch(topic, parsed)
     valid = landed.filter(landed["rejection_reason"].is_null()).select(EVENT_COLUMNS)
-    return pl.DataFrame(valid).to_dicts()  # takes a third of the time of pyarrow's to_pylist
+    events: list[dict[str, Any]] = pl.DataFrame(valid).to_dicts()  # takes a third of the time of pyarrow's to_pylist
+    return events

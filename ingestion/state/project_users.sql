@@ -12,7 +12,7 @@ WITH named AS (
         existing.first_occurred_at,
         team.data ->> 'organisation_id' AS organisation_id,
         first_value(team.data ->> 'organisation_id') OVER (
-            PARTITION BY existing.data ->> 'email'
+            PARTITION BY app.user_address(existing.data)
             ORDER BY team.data ->> 'organisation_id' IS NULL, first_use.position
         ) AS first_organisation_id
     FROM unnest(%(subjects)s::text [], %(ids)s::uuid []) AS named (subject, user_id)
@@ -26,7 +26,7 @@ WITH named AS (
         WHERE
             event.event_type = 'okr.user.defined.v1'
             AND event.entity_id = named.subject
-            AND event.data ->> 'email' = existing.data ->> 'email'
+            AND app.user_address(event.data) = app.user_address(existing.data)
         ORDER BY event.position
         LIMIT 1
     ) AS first_use
@@ -36,7 +36,7 @@ ranked AS (
     SELECT
         named.*,
         ending.ended_at AS deactivated_at,
-        row_number() OVER (PARTITION BY named.data ->> 'email' ORDER BY
+        row_number() OVER (PARTITION BY app.user_address(named.data) ORDER BY
             coalesce(named.organisation_id <> named.first_organisation_id, false),
             named.occurred_at DESC, named.position DESC
         ) AS email_claim,

@@ -7,6 +7,8 @@ import ipaddress
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
+from lakehouse.errors import PermanentError
+from lakehouse.field_encryption.key_file import KeyFile
 from lakehouse.settings import Settings
 
 MIN_SECRET_LENGTH = 16
@@ -26,7 +28,7 @@ VERIFIED = "verify-full"
 
 def violations(settings: Settings) -> list[str]:
     """Return what is wrong with the settings in their environment, one line each."""
-    found = [*_malformed(settings), *_short_jwt_secret(settings)]
+    found = [*_malformed(settings), *_short_jwt_secret(settings), *_unreadable_keys(settings)]
     if settings.environment.is_shared:
         found += [*_weak_secrets(settings), *_unencrypted(settings)]
     return found
@@ -56,6 +58,15 @@ def _short_jwt_secret(settings: Settings) -> Iterator[str]:
             f"OKR_JWT_SECRET is too short: expected at least {MIN_JWT_SECRET_BYTES} bytes, got {size}. "
             "`openssl rand -hex 32` makes one."
         )
+
+
+def _unreadable_keys(settings: Settings) -> Iterator[str]:
+    text = settings.field_encryption_key.get_secret_value()
+    try:
+        if text:
+            KeyFile(text)
+    except PermanentError as error:
+        yield str(error)
 
 
 def _weak_secrets(settings: Settings) -> Iterator[str]:

@@ -5,6 +5,6 @@ and add a line to docs/events.md.
 """
 
 from lakehouse.contracts.envelope import Envelope
-from lakehouse.contracts.registry import TOPICS, Contract, contract_of, contracts
+from lakehouse.contracts.registry import TOPICS, Contract, Personal, contract_of, contracts
 
-__all__ = ["TOPICS", "Contract", "Envelope", "contract_of", "contracts"]
+__all__ = ["TOPICS", "Contract", "Envelope", "Personal", "contract_of", "contracts"]

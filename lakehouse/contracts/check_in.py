@@ -3,10 +3,13 @@
 import msgspec
 
 from lakehouse.contracts.fields import Id, Note, Ratio, Value
-from lakehouse.contracts.registry import event
+from lakehouse.contracts.registry import Personal, event
 
 
-@event("okr.check_in.recorded.v1", topic="okr_user_events", key="key_result_id")
+@event(
+    "okr.check_in.recorded.v1", topic="okr_user_events", key="key_result_id",
+    personal=Personal(("note",), entity="check_in_id"),
+)  # fmt: skip
 class CheckInRecorded(msgspec.Struct, kw_only=True, frozen=True):
     """The value of a key result at the event's `time`, in the key result's unit. `is_final` closes the key result.
 

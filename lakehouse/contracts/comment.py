@@ -3,10 +3,13 @@
 import msgspec
 
 from lakehouse.contracts.fields import Id, Note
-from lakehouse.contracts.registry import event
+from lakehouse.contracts.registry import Personal, event
 
 
-@event("okr.comment.posted.v1", topic="okr_user_events", key="key_result_id")
+@event(
+    "okr.comment.posted.v1", topic="okr_user_events", key="key_result_id",
+    personal=Personal(("text",), entity="comment_id"),
+)  # fmt: skip
 class CommentPosted(msgspec.Struct, kw_only=True, frozen=True):
     """A user wrote about a key result, outside a check-in. A later event with the same `comment_id` corrects it."""
 

@@ -5,7 +5,7 @@ from typing import Literal
 import msgspec
 
 from lakehouse.contracts.fields import SMALLEST_GAIN, Id, Note, Title, Unit, Value, Weight
-from lakehouse.contracts.registry import event
+from lakehouse.contracts.registry import Personal, event
 
 
 @event("okr.key_result.defined.v1", topic="okr_user_events", key="key_result_id")
@@ -35,7 +35,10 @@ class KeyResultDefined(msgspec.Struct, kw_only=True, frozen=True):
             )
 
 
-@event("okr.key_result.archived.v1", topic="okr_user_events", key="key_result_id")
+@event(
+    "okr.key_result.archived.v1", topic="okr_user_events", key="key_result_id",
+    personal=Personal(("reason",), entity="key_result_id"),
+)  # fmt: skip
 class KeyResultArchived(msgspec.Struct, kw_only=True, frozen=True):
     """A key result was abandoned, merged or entered by mistake. It does not count as missed."""
 

@@ -3,7 +3,7 @@
 import msgspec
 
 from lakehouse.contracts.fields import Id, Note, Title
-from lakehouse.contracts.registry import event
+from lakehouse.contracts.registry import Personal, event
 
 
 @event("okr.objective.defined.v1", topic="okr_user_events", key="objective_id")
@@ -18,7 +18,10 @@ class ObjectiveDefined(msgspec.Struct, kw_only=True, frozen=True):
     owner_user_id: Id | None = None
 
 
-@event("okr.objective.archived.v1", topic="okr_user_events", key="objective_id")
+@event(
+    "okr.objective.archived.v1", topic="okr_user_events", key="objective_id",
+    personal=Personal(("reason",), entity="objective_id"),
+)  # fmt: skip
 class ObjectiveArchived(msgspec.Struct, kw_only=True, frozen=True):
     """An objective and its key results were abandoned, merged or entered by mistake."""
 

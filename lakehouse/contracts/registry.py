@@ -20,6 +20,18 @@ _registered: dict[str, "Contract"] = {}
 
 
 @dataclass(frozen=True)
+class Personal:
+    """Personal fields of `data`, which are texts and are encrypted at rest (ADR 34).
+
+    `entity` is the field with the id of the entity that the texts belong to, and `user_id` names the person whose key
+    encrypts them. If an event names no person, the key of the entity in its Kafka key is used.
+    """
+
+    fields: tuple[str, ...]
+    entity: str
+
+
+@dataclass(frozen=True)
 class Contract:
     """An event type: its name, its topic, the field of `data` that is the Kafka key, and the model of `data`."""
 
@@ -27,15 +39,22 @@ class Contract:
     topic: str
     key: str
     model: type[msgspec.Struct]
+    personal: Personal | None = None
+
+    @property
+    def noun(self) -> str:
+        """Return the entity's name in the event type, e.g. `check_in`."""
+        return self.name.split(".")[1]
 
 
-def event(name: str, *, topic: str, key: str) -> Callable[[type[S]], type[S]]:
+def event(name: str, *, topic: str, key: str, personal: Personal | None = None) -> Callable[[type[S]], type[S]]:
     """Register a Struct as the contract of an event type (a class decorator)."""
 
     def register(model: type[S]) -> type[S]:
-        if topic not in TOPICS or key not in model.__struct_fields__:
-            raise ValueError(f"{name}: unknown topic {topic!r}, or {key!r} is not a field of {model.__name__}")
-        _registered[name] = Contract(name, topic, key, model)
+        fields = (key, *((*personal.fields, personal.entity, "user_id") if personal else ()))
+        if topic not in TOPICS or not set(fields) <= set(model.__struct_fields__):
+            raise ValueError(f"{name}: unknown topic {topic!r}, or {model.__name__} lacks one of {fields}")
+        _registered[name] = Contract(name, topic, key, model, personal)
         return model
 
     return register

@@ -3,10 +3,13 @@
 import msgspec
 
 from lakehouse.contracts.fields import Email, Id, Title
-from lakehouse.contracts.registry import event
+from lakehouse.contracts.registry import Personal, event
 
 
-@event("okr.user.defined.v1", topic="okr_user_events", key="user_id")
+@event(
+    "okr.user.defined.v1", topic="okr_user_events", key="user_id",
+    personal=Personal(("name", "email"), entity="user_id"),
+)  # fmt: skip
 class UserDefined(msgspec.Struct, kw_only=True, frozen=True):
     """The full state of a user; the newest event applies."""
 

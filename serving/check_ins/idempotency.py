@@ -7,9 +7,11 @@ from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
+from serving.personal_fields import PersonalFields
 from serving.publication_reader import Reader, Row, Warehouse
 
 PACKAGE = "serving.check_ins"
+CHECK_IN = "okr.check_in.recorded.v1"
 CONTENT = ("value", "confidence", "note", "is_final")
 
 
@@ -37,8 +39,10 @@ class StoredRequest:
 class RequestStore:
     """Reads and writes api.check_in_request; each call is a separate transaction."""
 
-    def __init__(self, warehouse: Warehouse) -> None:
+    def __init__(self, warehouse: Warehouse, fields: PersonalFields | None = None) -> None:
+        """Receive the personal fields: the note is encrypted in the table. Without keys, it is not."""
         self._warehouse = warehouse
+        self._fields = fields or PersonalFields()
 
     def find_recorded(
         self, username: str, idempotency_key: str | None, check_in_id: str | None
@@ -53,9 +57,9 @@ class RequestStore:
             reader = Reader(connection)
             rows = reader.rows(PACKAGE, "recorded_request", parameters)
             if rows:
-                return _stored(rows[0])
+                return self._stored(rows[0])
             rows = reader.rows(PACKAGE, "first_logged_event", {"check_in_id": check_in_id}) if check_in_id else []
-        return _stored_from_log(rows[0]) if rows else None
+        return _stored_from_log(self._decrypted(rows[0], rows[0]["check_in_id"])) if rows else None
 
     def find_correction(self, username: str, idempotency_key: str | None, check_in_id: str) -> StoredRequest | None:
         """Return the correction with an idempotency key or, if none is given, the newest request for the check-in.
@@ -70,8 +74,9 @@ class RequestStore:
             logged = reader.rows(PACKAGE, "current_check_in", {"check_in_id": check_in_id})
         if not rows:
             return None
-        found = _stored(rows[0])
-        if idempotency_key is not None or not logged or _content(logged[0]) == found.content:
+        found = self._stored(rows[0])
+        is_same = bool(logged) and _content(self._decrypted(logged[0], check_in_id)) == found.content
+        if idempotency_key is not None or not logged or is_same:
             return found
         return None if self.is_logged(found) else found
 
@@ -89,12 +94,12 @@ class RequestStore:
         values = {
             **caller_and_key, "operation": operation,
             "check_in_id": request.check_in_id, "key_result_id": request.key_result_id,
-            "body": Jsonb(request.content), "event_id": request.event_id, "occurred_at": request.occurred_at,
+            "body": Jsonb(self._encrypted(request)), "event_id": request.event_id, "occurred_at": request.occurred_at,
             "warnings": Jsonb(request.warnings),
         }  # fmt: skip
         with self._warehouse.connection() as connection:
             rows = Reader(connection).rows(PACKAGE, "insert_request", values)
-        return _stored(rows[0]) if rows else None
+        return self._stored(rows[0]) if rows else None
 
     def mark_persisted(self, request_id: int, *, is_acknowledged: bool) -> None:
         """Record that a request's event is on disk, and whether the broker has acknowledged it."""
@@ -108,25 +113,41 @@ class RequestStore:
         with self._warehouse.connection() as connection:
             return bool(Reader(connection).rows(PACKAGE, "logged_event", values))
 
+    def _stored(self, row: Row) -> StoredRequest:
+        return StoredRequest(
+            request_id=row["request_id"],
+            check_in_id=row["check_in_id"],
+            key_result_id=row["key_result_id"],
+            content=_content(self._decrypted(row["body"], row["check_in_id"])),
+            event_id=row["event_id"],
+            occurred_at=row["occurred_at"],
+            warnings=row["warnings"],
+            is_persisted=row["kept_at"] is not None,
+            is_acknowledged=row["is_in_log"],
+            is_bound=row.get("is_bound", True),
+            username=row.get("username"),
+        )
+
+    def _encrypted(self, request: StoredRequest) -> dict[str, Any]:
+        """Return the content with an encrypted note. Its key is that of the check-in's author if the log names one."""
+        if request.content["note"] is None or not self._fields.has_keys:
+            return request.content
+        with self._warehouse.connection() as connection:
+            authors = Reader(connection).rows(PACKAGE, "check_in_author", {"check_in_id": request.check_in_id})
+        data = {
+            "check_in_id": request.check_in_id, "key_result_id": request.key_result_id,
+            "user_id": authors[0]["user_id"] if authors else None, "note": request.content["note"],
+        }  # fmt: skip
+        (encrypted,) = self._fields.encrypted([(CHECK_IN, data)])
+        return {**request.content, "note": encrypted["note"]}
+
+    def _decrypted(self, content: Row, check_in_id: str) -> Row:
+        (decrypted,) = self._fields.decrypted([(CHECK_IN, {**content, "check_in_id": check_in_id})])
+        return decrypted
+
 
 def _content(row: Row) -> dict[str, Any]:
     return {name: row.get(name) for name in CONTENT}
-
-
-def _stored(row: Row) -> StoredRequest:
-    return StoredRequest(
-        request_id=row["request_id"],
-        check_in_id=row["check_in_id"],
-        key_result_id=row["key_result_id"],
-        content=_content(row["body"]),
-        event_id=row["event_id"],
-        occurred_at=row["occurred_at"],
-        warnings=row["warnings"],
-        is_persisted=row["kept_at"] is not None,
-        is_acknowledged=row["is_in_log"],
-        is_bound=row.get("is_bound", True),
-        username=row.get("username"),
-    )
 
 
 def _stored_from_log(row: Row) -> StoredRequest:

@@ -7,6 +7,7 @@ from datetime import date
 from typing import Any, TypeVar
 
 from lakehouse.errors import RetryableError
+from lakehouse.field_encryption.decryption import PersonalColumn
 from serving.data.filters import KeyResultFilter, check_names
 from serving.data.similar_ids import similar_ids
 from serving.errors import NotFound, NotPublished
@@ -26,6 +27,7 @@ ATTEMPTS = 3
 CHECK_INS_SHOWN = 200
 TEAMS_SHOWN = 500
 EVERYTHING = KeyResultFilter()
+NOTES = {"note": PersonalColumn("check_in.note", "check_in_id")}
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,7 @@ class Scorecard:
         warehouse = self._warehouses.seen_by(visible)
         found = warehouse.read(lambda reader: _read_key_result(reader, visible, key_result_id, cycle))
         row, cycles, check_ins = found.value
+        self._warehouses.personal_fields.show(check_ins[-CHECK_INS_SHOWN:], NOTES)
         all_forecasts = self._forecasts(row["cycle_end"] if row["is_closed"] else None)
         if all_forecasts.publication != found.publication:
             return None

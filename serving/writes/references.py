@@ -29,7 +29,7 @@ from serving.writes.operations import (
     USER,
     Kind,
 )
-from serving.writes.store import Entity, WriteStore, newest_versions
+from serving.writes.store import Entity, WriteStore
 
 ENTITY_TYPES = {
     TEAM: "team", CYCLE: "cycle", ORGANISATION: "organisation", OBJECTIVE: "objective", KEY_RESULT: "key_result",
@@ -55,7 +55,9 @@ class Known:
         """Look up entities, and those that determine their teams and organisations."""
         wanted = [entity for entity in entities if entity not in self.definitions]
         while wanted:
-            found = newest_versions(self.connection, wanted) if self.connection else self.store.versions(wanted)
+            found = (
+                self.store.newest_versions(self.connection, wanted) if self.connection else self.store.versions(wanted)
+            )
             self.definitions |= {entity: version.data for entity, version in found.items()}
             self.versions |= {entity: version.event_id for entity, version in found.items()}
             parents = (self._parent(entity) for entity in found)
@@ -98,7 +100,7 @@ class References:
     @classmethod
     def from_warehouses(cls, warehouses: Warehouses) -> "References":
         """Return the checks. They read the definitions of all organisations, to find the owner of an id."""
-        return cls(WriteStore(warehouses.installation), warehouses)
+        return cls(WriteStore(warehouses.installation, warehouses.personal_fields), warehouses)
 
     def check(
         self, items: Sequence[Item], identity: Identity, *, allow_unknown: bool, connection: Connection | None = None

@@ -25,11 +25,10 @@ from serving.http.request_context import event_attributes
 from serving.publication_reader import Connection
 from serving.spool_sender import SpoolSender
 from serving.warehouses import Warehouses
-from serving.writes import store as stored
 from serving.writes.items import ANY_VERSION, Item
 from serving.writes.operations import BY_EVENT_TYPE, CHECK_IN
 from serving.writes.references import References
-from serving.writes.store import Entity, StoredEvent, StoredRequest, Version, WriteStore
+from serving.writes.store import Entity, StoredEvent, StoredRequest, Version, WriteStore, lock
 
 MICROSECOND = timedelta(microseconds=1)
 
@@ -65,7 +64,8 @@ class Writes:
     @classmethod
     def from_warehouses(cls, warehouses: Warehouses, sender: SpoolSender) -> "Writes":
         """Return the service with the stored requests of the warehouse and a sender of events."""
-        return cls(sender, WriteStore(warehouses.installation), References.from_warehouses(warehouses))
+        store = WriteStore(warehouses.installation, warehouses.personal_fields)
+        return cls(sender, store, References.from_warehouses(warehouses))
 
     def submit(self, write_request: WriteRequest, items: Sequence[Item], identity: Identity) -> Accepted:
         """Persist the events of a request and send them. If the broker is unavailable, they are sent later.
@@ -90,14 +90,16 @@ class Writes:
             checked = self._references.check(items, identity, allow_unknown=write_request.allow_unknown)
             self._check_new_check_ins(items)
             with self._store.transaction() as connection:
-                current = _locked_versions(connection, items)
+                current = self._locked_versions(connection, items)
                 if _has_changed(items, checked, current):  # by a caller whose entity this caller may not see
                     self._references.check(
                         items, identity, allow_unknown=write_request.allow_unknown, connection=connection
                     )
                 events = _events(items, current)
                 _encoded(events, identity.username)  # raises an error before anything is stored
-                written = stored.insert(connection, caller_and_key, write_request.operation, write_request.body, events)
+                written = self._store.insert(
+                    connection, caller_and_key, write_request.operation, write_request.body, events
+                )
             if written is not None:
                 return self._deliver(written, identity.username, is_repeat=False)
         raise RetryableError("The same request was sent several times concurrently. Send it again.")
@@ -113,6 +115,12 @@ class Writes:
             return None
         self._references.check_reads_definition(entity, identity)
         return version
+
+    def _locked_versions(self, connection: Connection, items: Sequence[Item]) -> dict[Entity, Version]:
+        """Return the versions that the items may replace. Until the end of the transaction, no other request does."""
+        versioned = [item.entity for item in items if item.has_version]
+        lock(connection, versioned)
+        return self._store.newest_versions(connection, versioned)
 
     def _finish_others(self, items: Sequence[Item]) -> None:
         """Send the events of requests whose process ended before they were written to disk.
@@ -154,7 +162,7 @@ class Writes:
             for item, event in zip(items, before.events, strict=True)
         ]
         with self._store.transaction() as connection:
-            current = _locked_versions(connection, again)
+            current = self._locked_versions(connection, again)
             self._references.check(again, identity, allow_unknown=write_request.allow_unknown, connection=connection)
             own = {event.event_id for event in before.events}
             _events([item for item in again if _version_id(current, item.entity) not in own], current)
@@ -180,13 +188,6 @@ class Writes:
             self._log.warning(
                 "a request could not be marked", state=state, request=request.request_id, error=str(error)
             )
-
-
-def _locked_versions(connection: Connection, items: Sequence[Item]) -> dict[Entity, Version]:
-    """Return the versions that the items may replace. Until the end of the transaction, no other request does."""
-    versioned = [item.entity for item in items if item.has_version]
-    stored.lock(connection, versioned)
-    return stored.newest_versions(connection, versioned)
 
 
 def _has_changed(items: Sequence[Item], checked: Mapping[Entity, UUID], current: Mapping[Entity, Version]) -> bool:

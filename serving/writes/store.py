@@ -1,13 +1,15 @@
 """Store write requests and the versions of entities in PostgreSQL (serving.write_request, serving.written_event)."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
+from lakehouse.contracts import contract_of
+from serving.personal_fields import PersonalFields
 from serving.publication_reader import Connection, Reader, Row, Warehouse
 
 PACKAGE = "serving.writes"
@@ -50,8 +52,10 @@ class StoredRequest:
 class WriteStore:
     """Reads and writes requests."""
 
-    def __init__(self, warehouse: Warehouse) -> None:
+    def __init__(self, warehouse: Warehouse, fields: PersonalFields | None = None) -> None:
+        """Receive the personal fields, which are encrypted in the tables. Without keys, none is."""
         self._warehouse = warehouse
+        self.fields = fields or PersonalFields()
 
     def find(self, username: str, idempotency_key: str) -> StoredRequest | None:
         """Return the request for which an account first used an idempotency key, or None if the key is new."""
@@ -60,19 +64,50 @@ class WriteStore:
             rows = reader.rows(PACKAGE, "request_by_key", {"username": username, "idempotency_key": idempotency_key})
             if not rows:
                 return None
-            return _stored(rows[0], _events_of(reader, rows[0]["request_id"]))
+            return self._stored(rows[0], reader)
 
     def unfinished(self, entities: Iterable[Entity]) -> list[tuple[str, StoredRequest]]:
         """Return the requests that write the entities and may never have been persisted, with their accounts."""
         with self._warehouse.connection() as connection:
             reader = Reader(connection)
             rows = reader.rows(PACKAGE, "unfinished_requests", _entity_values(entities))
-            return [(row["username"], _stored(row, _events_of(reader, row["request_id"]))) for row in rows]
+            return [(row["username"], self._stored(row, reader)) for row in rows]
 
     def versions(self, entities: Iterable[Entity]) -> dict[Entity, Version]:
         """Return the newest versions of those entities that have one."""
         with self._warehouse.connection() as connection:
-            return newest_versions(connection, entities)
+            return self.newest_versions(connection, entities)
+
+    def newest_versions(self, connection: Connection, entities: Iterable[Entity]) -> dict[Entity, Version]:
+        """Return the newest versions of those entities that have one, in the transaction of the connection."""
+        wanted = sorted(set(entities))
+        if not wanted:
+            return {}
+        rows = Reader(connection).rows(PACKAGE, "newest_versions", _entity_values(wanted))
+        contents = self.fields.decrypted([(row["event_type"], row["data"]) for row in rows])
+        return {
+            (row["event_type"], row["entity_id"]): Version(row["event_id"], row["occurred_at"], data)
+            for row, data in zip(rows, contents, strict=True)
+        }
+
+    def insert(
+        self, connection: Connection, caller_and_key: Row, operation: str, body: Any, events: Sequence[StoredEvent]
+    ) -> StoredRequest | None:
+        """Store a request and its events; return None if its idempotency key is already stored."""
+        reader = Reader(connection)
+        contents = self.fields.encrypted([(event.event_type, event.data) for event in events])
+        stored_body = Jsonb(_with_personal_fields(body, events, contents))
+        rows = reader.rows(PACKAGE, "insert_request", {**caller_and_key, "operation": operation, "body": stored_body})
+        if not rows:
+            return None
+        request_id = rows[0]["request_id"]
+        for item, (event, data) in enumerate(zip(events, contents, strict=True)):
+            values = {
+                "event_id": event.event_id, "request_id": request_id, "item": item, "event_type": event.event_type,
+                "entity_id": event.entity_id, "occurred_at": event.occurred_at, "data": Jsonb(data),
+            }  # fmt: skip
+            reader.rows(PACKAGE, "insert_event", values)
+        return StoredRequest(request_id, operation, body, False, False, None, list(events))
 
     def known_check_ins(self, check_in_ids: Sequence[str]) -> set[str]:
         """Return which of the check-ins have been recorded, by this API or another source."""
@@ -97,20 +132,19 @@ class WriteStore:
         """Return a context that yields a connection for one transaction."""
         return self._warehouse.connection()
 
+    def _stored(self, row: Row, reader: Reader) -> StoredRequest:
+        request = {"request_id": row["request_id"]}
+        events = [StoredEvent(**each) for each in reader.rows(PACKAGE, "events_of_request", request)]
+        contents = self.fields.decrypted([(event.event_type, event.data) for event in events])
+        events = [replace(event, data=data) for event, data in zip(events, contents, strict=True)]
+        return StoredRequest(
+            row["request_id"], row["operation"], _with_personal_fields(row["body"], events, contents),
+            row["persisted_at"] is not None, row["is_acknowledged"], row["rejected_because"], events,
+        )  # fmt: skip
+
     def _run(self, query: str, values: Row) -> list[Row]:
         with self._warehouse.connection() as connection:
             return Reader(connection).rows(PACKAGE, query, values)
-
-
-def newest_versions(connection: Connection, entities: Iterable[Entity]) -> dict[Entity, Version]:
-    """Return the newest versions of those entities that have one."""
-    wanted = sorted(set(entities))
-    if not wanted:
-        return {}
-    rows = Reader(connection).rows(PACKAGE, "newest_versions", _entity_values(wanted))
-    return {
-        (row["event_type"], row["entity_id"]): Version(row["event_id"], row["occurred_at"], row["data"]) for row in rows
-    }
 
 
 def lock(connection: Connection, entities: Iterable[Entity]) -> None:
@@ -119,36 +153,27 @@ def lock(connection: Connection, entities: Iterable[Entity]) -> None:
     Reader(connection).rows(PACKAGE, "lock_entities", {"entities": names})
 
 
-def insert(
-    connection: Connection, caller_and_key: Row, operation: str, body: Any, events: Sequence[StoredEvent]
-) -> StoredRequest | None:
-    """Store a request and its events; return None if its idempotency key is already stored."""
-    reader = Reader(connection)
-    rows = reader.rows(PACKAGE, "insert_request", {**caller_and_key, "operation": operation, "body": Jsonb(body)})
-    if not rows:
-        return None
-    request_id = rows[0]["request_id"]
-    for item, event in enumerate(events):
-        values = {
-            "event_id": event.event_id, "request_id": request_id, "item": item, "event_type": event.event_type,
-            "entity_id": event.entity_id, "occurred_at": event.occurred_at, "data": Jsonb(event.data),
-        }  # fmt: skip
-        reader.rows(PACKAGE, "insert_event", values)
-    return StoredRequest(request_id, operation, body, False, False, None, list(events))
-
-
 def _entity_values(entities: Iterable[Entity]) -> Row:
     wanted = list(entities)
     return {"event_types": [event_type for event_type, _ in wanted], "entity_ids": [each for _, each in wanted]}
 
 
-def _events_of(reader: Reader, request_id: int) -> list[StoredEvent]:
-    rows = reader.rows(PACKAGE, "events_of_request", {"request_id": request_id})
-    return [StoredEvent(**row) for row in rows]
+def _with_personal_fields(body: Any, events: Sequence[StoredEvent], contents: Sequence[dict[str, Any]]) -> Any:
+    """Return a request's body with the personal fields of its events as they are in `contents`."""
+    content = body.get("data")
+    if content is None:
+        return body
+    parts = [each["data"] for each in content["events"]] if "events" in content else [content]
+    changed = [
+        part | {name: data[name] for name in _personal(event.event_type) if part.get(name) is not None}
+        for part, event, data in zip(parts, events, contents, strict=True)
+    ]
+    if "events" not in content:
+        return body | {"data": changed[0]}
+    sent = [each | {"data": part} for each, part in zip(content["events"], changed, strict=True)]
+    return body | {"data": content | {"events": sent}}
 
 
-def _stored(row: Row, events: list[StoredEvent]) -> StoredRequest:
-    return StoredRequest(
-        row["request_id"], row["operation"], row["body"], row["persisted_at"] is not None, row["is_acknowledged"],
-        row["rejected_because"], events,
-    )  # fmt: skip
+def _personal(event_type: str) -> Sequence[str]:
+    personal = contract_of(event_type).personal
+    return () if personal is None else personal.fields

@@ -11,6 +11,7 @@ from ingestion.rejected_messages_report import (
 )
 from lakehouse.contracts import TOPICS
 from lakehouse.errors import PermanentError
+from lakehouse.field_encryption.open_keys import open_data_keys
 from lakehouse.settings import Settings
 from serving.admin.cursors import Cursors, Page
 from serving.admin.operator_settings import operator_setting
@@ -24,6 +25,7 @@ class RejectedMessages:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._keys = open_data_keys(settings, "dsn_serving")
 
     def page(
         self, limit: int, cursor: str | None, *, topic: str | None, reason: str | None
@@ -38,7 +40,7 @@ class RejectedMessages:
         topics = TOPICS if topic is None else (topic,)
         after = CURSORS.decode(cursor)
         with _of_this_host():
-            found = read_rejected(self._lake(), limit + 1, topics=topics, reason=reason, after=after)
+            found = read_rejected(self._lake(), limit + 1, topics=topics, reason=reason, after=after, keys=self._keys)
         return CURSORS.page(found.newest, limit, _position), found.by_reason
 
     def get(self, topic: str, partition: int, offset: int) -> RejectedMessage:
@@ -50,7 +52,7 @@ class RejectedMessages:
             NotConfigured: there is no lake where this host looks for it.
         """
         with _of_this_host():
-            found = read_rejected_message(self._lake(), topic, partition, offset)
+            found = read_rejected_message(self._lake(), topic, partition, offset, keys=self._keys)
         if found is None:
             raise NotFound(f"No message was rejected at {topic}/{partition}/{offset}.")
         return found

@@ -6,6 +6,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
 
+from lakehouse.field_encryption.decryption import PersonalColumn
 from serving.errors import UnknownName
 from serving.publication_reader import Row
 from serving.suggestions import similar_names
@@ -52,7 +53,7 @@ class Listing:
     `rows_name` is the member of the response that contains the rows. `row` is the model of a row; its fields are the
     columns of the list, in this order. `query` names the file in serving/data/queries. `key` identifies a row. It is
     the default order, unless `newest_first` names a column. `visible` names the condition that restricts the list to
-    what the caller may see (queries/visible).
+    what the caller may see (queries/visible). `personal` names the columns that may be encrypted (ADR 34).
     """
 
     path: str
@@ -63,6 +64,7 @@ class Listing:
     newest_first: str | None = None
     visible: Literal["by_team", "by_organisation", "by_user", "installation"] = "by_team"
     computed: Mapping[str, Computed] = field(default_factory=dict)
+    personal: Mapping[str, PersonalColumn] = field(default_factory=dict)
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -11,11 +11,13 @@ from typing import Any
 
 from psycopg.rows import dict_row
 
+from lakehouse.field_encryption.decryption import PersonalColumn
 from serving.data.filters import check_known
 from serving.data.lists.cursors import Cursors, Position
 from serving.data.lists.list_query import DEFAULT_PAGE, ListQuery, updated_since
 from serving.data.lists.listing import Computed, Listing, Term
 from serving.data.lists.page_statement import page_statement, position_parameters
+from serving.personal_fields import PersonalFields
 from serving.publication_reader import Publication, Published, PublishedReader, Row
 from serving.warehouses import Warehouses
 
@@ -78,7 +80,13 @@ class ListRequest:
         computed = self.listing.computed
         needed = [*self.fields, *(term.column for term in self.order)]
         needed += [name for field in self.fields if field in computed for name in computed[field].inputs]
+        needed += [column.entity_column for column in self.personal.values()]
         return tuple(dict.fromkeys(needed))
+
+    @cached_property
+    def personal(self) -> dict[str, PersonalColumn]:
+        """Return the requested fields that may be encrypted."""
+        return {name: column for name, column in self.listing.personal.items() if name in self.fields}
 
     @cached_property
     def _computed(self) -> list[tuple[str, Computed]]:
@@ -121,7 +129,8 @@ class Lists:
             UnknownName: the publication has no team, cycle or other entity with a name in a filter.
             CursorExpired: a newer publication has replaced the one that the cursor belongs to.
         """
-        return self._warehouses.seen_by(request.visible).read(lambda reader: read_page(reader, request))
+        fields = self._warehouses.personal_fields
+        return self._warehouses.seen_by(request.visible).read(lambda reader: read_page(reader, request, fields))
 
     @contextmanager
     def all_rows(self, request: ListRequest) -> Iterator[Published[Iterator[list[Row]]]]:
@@ -139,13 +148,16 @@ class Lists:
 
             def batches() -> Iterator[list[Row]]:
                 while rows := cursor.fetchmany(BATCH_ROWS):
+                    self._warehouses.personal_fields.show(rows, request.personal)
                     yield [request.shown(row) for row in rows]
 
             yield Published(reader.publication, batches())
 
 
-def read_page(reader: PublishedReader, request: ListRequest) -> Page:
-    """Return a page from a snapshot.
+def read_page(reader: PublishedReader, request: ListRequest, fields: PersonalFields | None = None) -> Page:
+    """Return a page from a snapshot. Its cursor contains the stored values, by which the rows are ordered.
+
+    Without `fields`, encrypted values stay unreadable.
 
     Raises:
         UnknownName: the publication has no team, cycle or other entity with a name in a filter.
@@ -159,6 +171,7 @@ def read_page(reader: PublishedReader, request: ListRequest) -> Page:
     shown = rows[:limit]
     has_next = len(rows) > limit
     next_cursor = request.cursors.encode(shown[-1], reader.publication.publication_id) if has_next else None
+    (fields or PersonalFields()).show(shown, request.personal)
     return Page([request.shown(row) for row in shown], next_cursor)
 
 

@@ -1,0 +1,84 @@
+"""`okr keys`: the keys with which the personal fields of each person are encrypted."""
+
+import json
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from lakehouse.errors import NotPossible
+
+app = typer.Typer(no_args_is_help=True, help="Show, rotate and destroy the keys that encrypt personal fields.")
+
+Persons = Annotated[list[str] | None, typer.Option("--person", help="User id. Repeat it for several.")]
+KeyResults = Annotated[
+    list[str] | None, typer.Option("--key-result", help="Key result whose notes that name no user are erased.")
+]
+Months = Annotated[
+    list[str] | None, typer.Option("--rejected", help="Month (2026-11) whose rejected messages are erased.")
+]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")]
+
+
+@app.command()
+def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
+    """Show the numbers of keys. Exits with status 1 if the key file lacks a key-encryption key."""
+    from lakehouse.field_encryption.administration import key_counts
+    from lakehouse.field_encryption.key_file import KeyFile, unknown_key
+    from lakehouse.settings import load_settings
+
+    settings = load_settings()
+    text = settings.field_encryption_key.get_secret_value()
+    key_file = KeyFile(text) if text else None
+    counts = key_counts(settings.require("dsn_loader"))
+    known = set(key_file.ids) if key_file else set()
+    if as_json:
+        current = key_file.current_id if key_file else None
+        typer.echo(json.dumps({"current": current, "keys": [asdict(each) for each in counts]}, default=str))
+    else:
+        for each in counts:
+            wrapped = "destroyed" if each.kek_id is None else each.kek_id
+            note = "" if each.kek_id is None else _note(each.kek_id, known, key_file.current_id if key_file else "")
+            typer.echo(f"{each.kind:<12} {each.keys:>9,}  {wrapped:<12}  {each.newest_at:%Y-%m-%d %H:%M}{note}")
+        if not counts:
+            typer.echo("There are no keys." if key_file else "There are no keys: personal fields are not encrypted.")
+    missing = sorted({each.kek_id for each in counts if each.kek_id is not None} - known)
+    if missing and key_file:
+        raise NotPossible(unknown_key(missing[0], key_file))
+
+
+@app.command()
+def rotate() -> None:
+    """Wrap all keys with the first key of the key file. Encrypted values do not change; consumers may go on."""
+    from lakehouse.field_encryption import administration
+    from lakehouse.field_encryption.key_file import KeyFile
+    from lakehouse.settings import load_settings
+
+    settings = load_settings()
+    key_file = KeyFile(settings.require("field_encryption_key"))
+    count = administration.rotate(settings.require("dsn_owner"), key_file)
+    typer.echo(
+        f"{count:,} keys were wrapped with {key_file.current_id}. All keys now need only this line of the key file."
+    )
+
+
+@app.command()
+def destroy(person: Persons = None, key_result: KeyResults = None, rejected: Months = None, yes: Yes = False) -> None:
+    """Destroy keys, so that what they encrypted cannot be read any more, in no copy. This cannot be undone."""
+    from lakehouse.field_encryption import administration
+    from lakehouse.settings import load_settings
+
+    named = {"user": person, "key_result": key_result, "rejected": rejected}
+    owners = [f"{kind}:{each}" for kind, ids in named.items() for each in ids or ()]
+    if not owners:
+        raise NotPossible("Nothing was named. Expected --person, --key-result or --rejected.")
+    if not yes:
+        typer.confirm(f"Destroy the keys of {', '.join(owners)}? Their values can never be read again.", abort=True)
+    count = administration.destroy(load_settings().require("dsn_owner"), owners)
+    typer.echo(f"{count} keys were destroyed, {len(set(owners)) - count} had been destroyed before.")
+
+
+def _note(kek_id: str, known: set[str], current: str) -> str:
+    if kek_id not in known:
+        return "  not in the key file"
+    return "  current" if kek_id == current else "  `okr keys rotate` replaces it"

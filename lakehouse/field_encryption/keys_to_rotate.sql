@@ -1,0 +1,6 @@
+-- Grain: one key that is not wrapped with the current key-encryption key.
+SELECT key_id, owner, kek_id, wrapped_key
+FROM app.data_key
+WHERE kek_id <> %(current)s
+ORDER BY key_id
+LIMIT %(limit)s
