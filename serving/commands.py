@@ -29,6 +29,9 @@ def serve(
     workers: Annotated[
         int | None, typer.Option(min=1, max=256, help="Number of processes; default: OKR_API_WORKERS.")
     ] = None,
+    host: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Listen on this address; in a container, on 0.0.0.0.")
+    ] = "127.0.0.1",
     uds: Annotated[
         Path | None, typer.Option(metavar="PATH", help="Listen on this UNIX socket, for a proxy, instead of a port.")
     ] = None,
@@ -55,4 +58,4 @@ def serve(
 
     from serving.processes.supervisor import run  # imports prometheus_client
 
-    run(settings, workers or settings.api_workers, listener)
+    run(settings, workers or settings.api_workers, listener, host=host)

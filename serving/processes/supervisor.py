@@ -19,13 +19,13 @@ from lakehouse.settings import Settings
 from serving.fast_path.fast_protocol import FastProtocol
 from serving.prediction_log.shipper import Shipper
 
-HOST = "127.0.0.1"  # loopback only; other hosts reach the API through a proxy
+LOOPBACK = "127.0.0.1"  # other hosts reach the API through a proxy
 DRAIN_S = 10
 WORKER_ANSWERS_S = 30  # a worker that does not answer the supervisor for this long is replaced
 
 
-def run(settings: Settings, workers: int, listener: socket.socket | None = None) -> None:
-    """Serve until SIGTERM or SIGINT, on a socket that listens or on the port of the settings.
+def run(settings: Settings, workers: int, listener: socket.socket | None = None, *, host: str = LOOPBACK) -> None:
+    """Serve until SIGTERM or SIGINT, on a socket that listens, or on an address of this host and the settings' port.
 
     Raises:
         PermanentError: a setting is missing.
@@ -34,7 +34,7 @@ def run(settings: Settings, workers: int, listener: socket.socket | None = None)
     config = uvicorn.Config(
         "serving.processes.worker:create",
         factory=True,
-        host=HOST,
+        host=host,
         port=0 if listener else int(settings.require("api_port")),
         workers=workers,
         http=FastProtocol,

@@ -1,0 +1,147 @@
+"""The compose files: docker compose accepts them, and every service is confined and gets only its secrets."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.containers import new_secrets
+from infra.local.executables import ROOT
+from infra.local.kafka import PARTITIONS
+from lakehouse.settings import read_settings
+from tests.ops.containers.conftest import Checker
+
+FOLDER = ROOT / "infra" / "containers"
+FILES = [f"--file={FOLDER / name}" for name in ("compose.yaml", "compose.stores.yaml", "compose.secrets.yaml")]
+IMAGES = ("POSTGRES", "KAFKA", "REDIS", "NGINX", "OKR_API", "OKR_WORKER", "OKR_AIRFLOW", "OKR_MLFLOW")
+TLS = {"airflow.crt", "airflow.key", "kafka.pem", "mlflow.crt", "mlflow.key", "nginx.crt", "nginx.key"} | {
+    "postgres.crt", "postgres.key", "redis.crt", "redis.key",
+}  # fmt: skip
+STORES = {"postgres", "redis", "kafka"}
+OURS = {"api", "land", "state", "metrics", "guard", "airflow-scheduler", "airflow-dag-processor", "migrate"}
+
+Service = dict[str, Any]
+
+
+def variables() -> dict[str, str]:
+    digest = "sha256:" + "1" * 64
+    images = {f"{name}_IMAGE": f"{name.lower()}@{digest}" for name in IMAGES}
+    return images | {"OKR_HOST_NAME": "okr.example.org", "OKR_SECRETS": "/etc/okr/secrets", "OKR_TLS": "/etc/okr/tls"}
+
+
+@pytest.fixture(scope="module")
+def model(checker: Checker) -> dict[str, Any]:
+    """The files as docker compose understands them."""
+    result = checker("docker-compose", *FILES, "config", "--format=json", **variables())
+    assert result.returncode == 0, result.stderr
+    found: dict[str, Any] = json.loads(result.stdout)
+    return found
+
+
+@pytest.fixture(scope="module")
+def services(model: dict[str, Any]) -> dict[str, Service]:
+    found: dict[str, Service] = model["services"]
+    return found
+
+
+def secrets_of(service: Service) -> set[str]:
+    return {each["source"] for each in service.get("secrets") or ()}
+
+
+def test_every_image_and_folder_must_be_named(checker: Checker) -> None:
+    for name in variables():
+        incomplete = variables() | {name: ""}
+        result = checker("docker-compose", *FILES, "config", "--quiet", **incomplete)
+        assert result.returncode != 0, name
+        assert name in result.stderr
+
+
+def test_a_misspelt_key_is_refused(checker: Checker, tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text("services: {api: {readonly: true}}\n", encoding="ascii")
+    result = checker("docker-compose", *FILES, f"--file={wrong}", "config", "--quiet", **variables())
+    assert result.returncode == 1
+    assert "readonly" in result.stderr
+
+
+def test_every_service_is_confined(services: dict[str, Service]) -> None:
+    for name, service in services.items():
+        assert service["read_only"] is True, name
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert not service.get("privileged"), name
+        assert not service.get("cap_add"), name
+        limits = service["deploy"]["resources"]["limits"]
+        assert limits.keys() >= {"cpus", "memory", "pids"}, name
+        is_ours = service["image"].startswith("okr_")  # has its user in the image
+        assert is_ours or re.fullmatch(r"[1-9]\d*:[1-9]\d*", service["user"]), name
+
+
+def test_every_lasting_service_is_checked_and_restarted(services: dict[str, Service]) -> None:
+    for name, service in services.items():
+        check = service.get("healthcheck") or {}
+        if service["restart"] == "no":
+            assert check["disable"] is True, name
+        else:
+            assert service["restart"] == "unless-stopped", name
+            assert check.get("test") or service["image"].startswith("okr_"), name  # else in the image
+
+
+def test_only_nginx_is_reachable_and_only_clients_reach_the_data(services: dict[str, Service], model: Any) -> None:
+    assert [name for name, service in services.items() if service.get("ports")] == ["nginx"]
+    networks = {name: set(service.get("networks") or ()) for name, service in services.items()}
+    assert networks["nginx"] == {"edge", "app"}
+    assert {name for name, found in networks.items() if "edge" in found} == {"nginx"}
+    assert {name for name, found in networks.items() if found == {"data"}} >= STORES
+    assert {name for name, network in model["networks"].items() if network.get("internal")} == {"app", "data"}
+
+
+def test_every_secret_is_generated_and_used_only_where_it_is_listed(
+    services: dict[str, Service], tmp_path: Path
+) -> None:
+    new_secrets.main([str(tmp_path)])
+    generated = {file.name for file in tmp_path.iterdir()}
+    used = set().union(*map(secrets_of, services.values()))
+    assert used - generated == TLS
+    # Parts of addresses, and the administrator of Redis, whom no service needs.
+    assert generated - used <= {f"okr_redis_{user}password" for user in ("", "serving_", "state_")}
+    for name, service in services.items():
+        named = {Path(value).name for key, value in (service.get("environment") or {}).items() if key.endswith("_FILE")}
+        assert named - {"ca.crt"} <= secrets_of(service), name
+
+
+def test_no_secret_is_a_variable_or_an_argument(services: dict[str, Service]) -> None:
+    for name, service in services.items():
+        words = [*(service.get("environment") or {}).items(), *enumerate(service.get("command") or ())]
+        for key, value in words:
+            text = re.sub(r"/run/secrets/[\w.]+", "", str(value))
+            is_named = re.search(r"password|secret|token|dsn", str(key), re.IGNORECASE) and text
+            assert not is_named, f"{name}: {key}"
+            assert not re.search(r"password|secret|token|dsn|://[^/]*@", text, re.IGNORECASE), f"{name}: {value}"
+
+
+@pytest.mark.parametrize("name", sorted(OURS))
+def test_production_accepts_the_settings_of_each_service(
+    services: dict[str, Service], name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "secrets"
+    folder.mkdir()
+    new_secrets.main([str(folder)])
+    for key, value in services[name]["environment"].items():
+        if key.startswith("OKR_"):
+            monkeypatch.setenv(key, value.replace("/run/secrets", str(folder)))
+    settings, errors = read_settings(tmp_path)
+    assert errors == []
+    assert settings.environment == "production"
+
+
+def test_the_topics_are_those_of_the_local_stack() -> None:
+    text = (FOLDER / "kafka_topics.sh").read_text(encoding="utf-8")
+    assert {name: int(partitions) for name, partitions in re.findall(r"(okr_\w+):(\d+)", text)} == dict(PARTITIONS)
+
+
+def test_hadolint_finds_nothing_in_the_dockerfile(checker: Checker) -> None:
+    result = checker("hadolint", "--failure-threshold=info", FOLDER / "Dockerfile")
+    assert result.returncode == 0, result.stdout

@@ -1,0 +1,123 @@
+"""The settings of the compose file's nginx, PostgreSQL and Kafka: the programs start with them.
+
+Paths and ports are those of the test; everything else is as in the files.
+"""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import (
+    AdminClient,
+    NewTopic,
+    ScramCredentialInfo,
+    ScramMechanism,
+    UserScramCredentialUpsertion,
+)
+
+from infra.local import kafka_jars
+from infra.local.executables import ROOT
+from infra.local.kafka import Kafka
+from infra.local.ports import choose
+from infra.local.postgres import binary
+from infra.local.stack import Stack
+from lakehouse.settings import Settings
+from tests.ops.certificates import CertificateAuthority
+from tests.polling import until
+
+FOLDER = ROOT / "infra" / "containers"
+PASSWORD = "a-password-of-the-tests"
+
+
+def test_postgresql_accepts_its_settings(postgres: Settings, test_stack: Stack, tmp_path: Path) -> None:
+    data = test_stack.state / "postgres" / "data"
+
+    def value(name: str) -> subprocess.CompletedProcess[str]:
+        command = [binary("postgres"), "-D", data, "-C", name, "-c", f"config_file={tmp_path / 'postgresql.conf'}"]
+        return subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+
+    text = (FOLDER / "postgresql.conf").read_text(encoding="utf-8")
+    (tmp_path / "postgresql.conf").write_text(text, encoding="utf-8")
+    assert value("reserved_connections").stdout == "100\n"
+    assert value("log_statement").stdout == "none\n"
+    (tmp_path / "postgresql.conf").write_text(f"{text}no_such_setting = 1\n", encoding="utf-8")
+    assert value("log_statement").returncode != 0
+
+
+@pytest.fixture(scope="module")
+def broker(test_stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, int, Path]]:
+    """The broker of kafka.properties: its port for clients, its port without login, and the file of authorities."""
+    folder, authority = tmp_path_factory.mktemp("kafka"), CertificateAuthority(tmp_path_factory.mktemp("ca"))
+    certificate = authority.issue("kafka", ("localhost",))
+    clients, controller, admin = choose(set()), choose(set()), choose(set())
+    text = (FOLDER / "kafka.properties").read_text(encoding="utf-8")
+    for old, new in {
+        "SASL_SSL://:9093": f"SASL_SSL://127.0.0.1:{clients}",
+        "SASL_SSL://kafka:9093": f"SASL_SSL://localhost:{clients}",
+        "127.0.0.1:9094": f"127.0.0.1:{controller}",
+        "127.0.0.1:9095": f"127.0.0.1:{admin}",
+        "/var/lib/kafka/data": str(folder / "data"),
+        "/run/secrets/kafka.pem": str(certificate.both),
+    }.items():
+        assert old in text, old
+        text = text.replace(old, new)
+    settings = folder / "kafka.properties"
+    settings.write_text(text, encoding="utf-8")
+    with running(test_stack, settings, folder):
+        plain = AdminClient({"bootstrap.servers": f"127.0.0.1:{admin}", "log_level": 0})
+        until(lambda: bool(topics(plain) is not None), "the broker answers", seconds=60)
+        yield clients, admin, authority.file
+
+
+@contextmanager
+def running(stack: Stack, settings: Path, folder: Path) -> Iterator[None]:
+    kafka_jars.fetch(print)
+    java = Kafka(stack)._java()
+    variables = os.environ | {"CLASSPATH": kafka_jars.class_path()}
+    cluster = ["--cluster-id", "AAAAAAAAAAAAAAAAAAAAAA"]
+    format_command = [*java, "kafka.tools.StorageTool", "format", *cluster, "--config", str(settings)]
+    subprocess.run(format_command, env=variables, cwd=folder, check=True, capture_output=True, timeout=60)
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [*java, "kafka.Kafka", str(settings)], env=variables, cwd=folder, stdout=log, stderr=log
+        )
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def topics(client: AdminClient) -> set[str] | None:
+    try:
+        return set(client.list_topics(timeout=2).topics)
+    except KafkaException:
+        return None
+
+
+def client_of(port: int, authorities: Path, password: str) -> AdminClient:
+    return AdminClient(
+        {
+            "bootstrap.servers": f"localhost:{port}", "security.protocol": "SASL_SSL", "log_level": 0,
+            "ssl.ca.location": str(authorities), "sasl.mechanisms": "SCRAM-SHA-512", "sasl.username": "okr-land",
+            "sasl.password": password,
+        }
+    )  # fmt: skip
+
+
+def test_kafka_lets_in_only_users_with_the_right_password(broker: tuple[int, int, Path]) -> None:
+    clients, admin, authorities = broker
+    plain = AdminClient({"bootstrap.servers": f"127.0.0.1:{admin}", "log_level": 0})
+    plain.create_topics([NewTopic("okr_user_events", 4, 1)])["okr_user_events"].result(20)
+    user = UserScramCredentialUpsertion(
+        "okr-land", ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, 8192), PASSWORD.encode()
+    )
+    plain.alter_user_scram_credentials([user])["okr-land"].result(20)
+    # Without a right, a user may log in, but sees no topic.
+    until(lambda: topics(client_of(clients, authorities, PASSWORD)) == set(), "the user logs in", seconds=20)
+    assert topics(client_of(clients, authorities, "wrong")) is None
+    assert topics(AdminClient({"bootstrap.servers": f"localhost:{clients}", "log_level": 0})) is None
