@@ -2,6 +2,7 @@
 
 import ctypes
 import gc
+import multiprocessing
 import os
 import signal
 import sys
@@ -37,5 +38,7 @@ def create() -> ASGIApp:
 def _end_with_supervisor() -> None:
     """Let the kernel send SIGTERM when the supervisor dies. Otherwise the worker would keep the port from the next."""
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() == 1:  # it died before the call
+    # It may have died before the call. Its process id can be 1, in a container.
+    supervisor = multiprocessing.parent_process()
+    if supervisor is not None and os.getppid() != supervisor.pid:
         sys.exit(STARTUP_FAILURE)

@@ -97,7 +97,7 @@ def build(podman: Podman, source: Path) -> Callable[[str], str]:
     def build_role(role: str) -> str:
         options = [f"--build-arg={name}={value}" for name, value in variables.items()]
         result = subprocess.run(
-            ["infra/containers/build", role, "--", "--isolation=chroot", "--pull-never", *options,
+            ["infra/containers/build", role, "--", "--isolation=chroot", "--pull-never", "--layers=false", *options,
              "--build-arg=UV_COMPILE_BYTECODE=false", f"--volume={_wheels_of_uv()}:/wheels:ro",
              f"--volume={uv_cache.stdout.strip()}:/uv-cache"],
             cwd=source, env=podman.environment | {"BASE": BASE}, capture_output=True, text=True, timeout=300,

@@ -62,8 +62,8 @@ class Podman:
     def remove(self) -> None:
         """Delete all images and containers."""
         self.run("rm", "--all", "--force", check=False)
-        self.run("rmi", "--all", "--force", check=False)
-        shutil.rmtree(self._folder, ignore_errors=True)
+        subprocess.run(["umount", self._folder / "store" / "overlay"], capture_output=True, check=False)
+        shutil.rmtree(self._folder)
 
     @property
     def _options(self) -> list[str]:

@@ -86,7 +86,7 @@ def container(  # noqa: PLR0917 -- fixtures
     }  # fmt: skip
     environment = [f"--env={name}={value}" for name, value in variables.items()]
     command = podman.command(
-        "run", "--name=api", "--network=host", *confinement(), *environment,
+        "run", "--name=api", "--no-healthcheck", "--network=host", *confinement(), *environment,
         f"--volume={folder / 'secrets'}:/run/secrets:ro", f"--volume={state}:/var/lib/okr", api_image,
     )  # fmt: skip
     with log.open("wb") as output, httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=10) as client:
