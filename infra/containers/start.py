@@ -96,7 +96,7 @@ def main(arguments: Sequence[str]) -> None:
     PROGRAMS[name](arguments[1:])
 
 
-def _replace(command: Sequence[str], variables: Mapping[str, str]) -> None:
+def _replace(command: list[str], variables: Mapping[str, str]) -> None:
     os.execve(command[0], command, os.environ | variables)  # noqa: S606 -- a program of this image, without a shell
 
 
