@@ -6,7 +6,9 @@ delete its file and the files that contain it (addresses), and run the command a
 """
 
 import argparse
+import base64
 import os
+import secrets
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -48,6 +50,8 @@ def _generated(folder: Path) -> dict[str, str]:
     """Return the passwords and keys, those of existing files if there are any."""
     new = {name: new_secret(size) for name, size in GENERATED.items()}
     new |= {f"OKR_KAFKA_PASSWORD_{service.upper()}": new_secret(24) for service in KAFKA_SERVICES}
+    # Whoever has it and a backup can read the names of persons, so keep a copy, but not beside the backups.
+    new["OKR_FIELD_ENCRYPTION_KEY"] = base64.b64encode(secrets.token_bytes(32)).decode()
     existing = {name: folder / name.lower() for name in new if (folder / name.lower()).is_file()}
     return new | {name: file.read_text(encoding="ascii").strip() for name, file in existing.items()}
 
