@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from infra.containers import new_secrets
+from infra.local.airflow import AirflowDagProcessor, AirflowScheduler
 from infra.local.executables import ROOT
 from infra.local.kafka import PARTITIONS
+from infra.local.okr_services import Api, Guard, LandingWorker, Metrics, StateWorker
 from lakehouse.settings import read_settings
 from tests.ops.containers.conftest import Checker
 
@@ -110,6 +112,14 @@ def test_every_secret_is_generated_and_used_only_where_it_is_listed(
     for name, service in services.items():
         named = {Path(value).name for key, value in (service.get("environment") or {}).items() if key.endswith("_FILE")}
         assert named - {"ca.crt"} <= secrets_of(service), name
+
+
+def test_each_service_gets_the_secrets_that_it_has_in_the_local_stack(services: dict[str, Service]) -> None:
+    for kind in (Api, LandingWorker, StateWorker, Metrics, Guard, AirflowScheduler, AirflowDagProcessor):
+        variables = services[kind.name]["environment"]
+        files = {name.removesuffix("_FILE") for name in variables if name.endswith("_FILE")}
+        expected = {*kind.secrets, *getattr(kind, "encryption_secrets", ())}
+        assert files - {"OKR_CA", "OKR_KAFKA_PASSWORD"} == expected, kind.name
 
 
 def test_no_secret_is_a_variable_or_an_argument(services: dict[str, Service]) -> None:

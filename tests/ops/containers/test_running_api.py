@@ -1,10 +1,12 @@
 """The container of the API as the compose file runs it: read-only, without rights, with its secrets in files."""
 
+import base64
 import json
 import os
+import secrets
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -46,7 +48,7 @@ def service() -> dict[str, Any]:
     return found
 
 
-def write_secrets(env: dict[str, str], folder: Path) -> dict[str, str]:
+def write_secrets(env: Mapping[str, str], folder: Path) -> dict[str, str]:
     """Write the secrets that the compose file gives the API, and return the variables that name their files."""
     folder.mkdir(mode=0o750)
     variables = {}
@@ -81,7 +83,8 @@ def container(  # noqa: PLR0917 -- fixtures
     state, log = folder / "state", folder / "log"
     state.mkdir(mode=0o700)
     os.chown(state, UID, UID)
-    variables = write_secrets(dict(test_stack.env), folder / "secrets") | {
+    key = base64.b64encode(secrets.token_bytes(32)).decode()  # production demands encryption of personal fields
+    variables = write_secrets({**test_stack.env, "OKR_FIELD_ENCRYPTION_KEY": key}, folder / "secrets") | {
         "OKR_ENVIRONMENT": "production", "OKR_API_PORT": str(port), "OKR_KAFKA_BOOTSTRAP": kafka.kafka_bootstrap,
     }  # fmt: skip
     environment = [f"--env={name}={value}" for name, value in variables.items()]
@@ -129,8 +132,8 @@ def test_no_secret_is_in_the_environment_or_the_log(podman: Podman, container: C
     environment = podman.output("exec", "api", "cat", "/proc/1/environ")
     log = container.log.read_text(encoding="utf-8")
     assert "OKR_JWT_SECRET_FILE" in environment
-    secrets = [value for name, value in test_stack.env.items() if name.endswith(("SECRET", "PASSWORD"))]
-    assert not [value for value in secrets if value in environment or value in log]
+    values = [value for name, value in test_stack.env.items() if name.endswith(("SECRET", "PASSWORD"))]
+    assert not [value for value in values if value in environment or value in log]
 
 
 def test_the_root_file_system_cannot_be_written(podman: Podman, container: Container) -> None:
