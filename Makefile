@@ -80,6 +80,10 @@ client: $(DEV) ## Generate okr_client, the API's Python client, from the OpenAPI
 	.venv/bin/python -m serving.client_generator
 	cd serving/client && $(CURDIR)/.venv/bin/python -m hatchling build -t wheel -d $(CURDIR)/dist
 
+release: $(DEV) ## Build the wheel of a release for servers in dist/ (docs/servers.md)
+	.venv/bin/python -m hatchling build -t wheel -d dist
+	@echo "Install it with Ansible, or on a server with: okr-release install <wheel>"
+
 bench: $(DEV) ## Run benchmarks, each compared with a reference measured in the same run
 	.venv/bin/pytest tests/benchmarks -o python_files='bench_*.py' --ignore tests/benchmarks/peers -s $(ARGS)
 
@@ -117,4 +121,4 @@ $(DEV): requirements/dev.txt pyproject.toml | .venv/bin/uv
 	@.ci/install dev $@
 	@touch $(STACK)
 
-.PHONY: demo up down status clean test test-faults test-chaos test-ops fuzz lint scan type client bench bench-serving bench-peers lock help
+.PHONY: demo up down status clean test test-faults test-chaos test-ops fuzz lint scan type client release bench bench-serving bench-peers lock help

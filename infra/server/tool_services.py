@@ -3,6 +3,7 @@
 A systemd unit gives its process OKR_* variables (/etc/okr/okr.env) and the unit's secrets as credentials.
 """
 
+import fcntl
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,14 +25,16 @@ DATABASES: Mapping[str, type[ToolDatabase]] = {kind.name: kind for kind in (Airf
 
 
 def replace_process(name: str, settings: Settings) -> NoReturn:
-    """Prepare a service and replace this process with it.
+    """Migrate the database of a service to the installed version, and replace this process with the service.
 
     Raises:
-        PermanentError: a secret or the program is missing.
+        PermanentError: a secret or the program is missing, or the migration failed; the message names its log.
+        RetryableError: the database cannot be reached.
     """
     stack = _stack(settings)
     this_service = SERVICES[name](stack)
     try:
+        _migrate(this_service, stack)
         this_service.prepare()
         command, environment = this_service.command(), this_service.environment()
     except KeyError as error:
@@ -40,16 +43,12 @@ def replace_process(name: str, settings: Settings) -> NoReturn:
     os.execve(command[0], command, environment)  # noqa: S606 -- our own program, without a shell
 
 
-def migrate(name: str, settings: Settings) -> None:
-    """Migrate the database of Airflow or MLflow to the version that is installed.
-
-    Raises:
-        PermanentError: a secret is missing, or the migration failed and can be repeated; the message names its log.
-    """
-    try:
-        DATABASES[name](_stack(settings)).migrate(lambda: None)
-    except KeyError as error:
-        raise _missing(error) from error
+def _migrate(this_service: Service, stack: Stack) -> None:
+    """Migrate once for all services of this host that start at the same time."""
+    (database,) = (kind(stack) for name, kind in DATABASES.items() if name in this_service.needs)
+    with (stack.folder("run", database.name) / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        database.migrate(lambda: None)
 
 
 def _stack(settings: Settings) -> Stack:

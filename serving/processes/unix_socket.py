@@ -37,7 +37,8 @@ def listen_on(path: Path, group: str | None = None) -> socket.socket:
             _remove_stale(path)
             listener.bind(os.fspath(path))
             listener.listen(BACKLOG)  # from now on, another process sees that the socket is in use
-            os.chown(path, -1, group_id)
+            if group is not None:  # the sandbox of a unit need not allow it otherwise
+                os.chown(path, -1, group_id)
     except OSError as error:
         listener.close()
         raise PermanentError(f"The socket {path} cannot be created: {_explain(error, group)}") from error

@@ -17,6 +17,7 @@ OTHERS: Mapping[str, set[str]] = {
     "airflow-api-server": AIRFLOW | {"okr_airflow_password", "okr_airflow_serving_password"},
     **{f"airflow-{name}": AIRFLOW for name in ("scheduler", "dag-processor", "triggerer")},
 }
+LISTS = {"After", "Environment", "ExecStartPre", "LoadCredential", "ReadWritePaths", "SupplementaryGroups", "Wants"}
 OWN: Iterable[type[Service]] = (Api, LandingWorker, StateWorker, Metrics, Guard)
 
 
@@ -46,7 +47,16 @@ def test_a_unit_checks_its_settings_before_it_starts(unit: Path) -> None:
     lines = lines_of(unit)
     starts = [line for line in lines if line.startswith("ExecStart=")]
     checks = [line for line in lines if line.startswith("ExecStartPre=") and "okr config check" in line]
-    if "okr-migrate-" in unit.name or unit.name == "okr-certificates.service":
-        return  # the service that needs the migration checks the settings; the other has none
+    if unit.name == "okr-certificates.service":
+        return  # it has none
     assert len(starts) == len(checks) == 1
     assert starts[0].removeprefix("ExecStart=").split()[0] == checks[0].removeprefix("ExecStartPre=").split()[0]
+
+
+@pytest.mark.parametrize("unit", sorted(UNITS.glob("*.service")), ids=lambda unit: unit.name)
+def test_no_setting_of_a_unit_is_replaced_by_a_drop_in(unit: Path) -> None:
+    """systemd reads drop-ins after the unit. A list, such as LoadCredential, is extended."""
+    own, all_lines = unit.read_text(encoding="utf-8").splitlines(), lines_of(unit)
+    names = [line.partition("=")[0] for line in all_lines if "=" in line and not line.startswith("#")]
+    single = {line.partition("=")[0] for line in own if "=" in line and not line.startswith("#")} - LISTS
+    assert [name for name in sorted(single) if names.count(name) > 1] == []

@@ -41,15 +41,18 @@ class Server:
     variables: dict[str, object]
     seconds: dict[str, float] = field(default_factory=dict)
 
-    def provision(self, **variables: object) -> dict[str, int]:
+    def provision(self, *arguments: str, **variables: object) -> dict[str, int]:
         """Run the playbook in the container; return the numbers of its tasks by result."""
         file = self.wheels / "variables.json"
         file.write_text(json.dumps(self.variables | variables), encoding="utf-8")
         done = self.machine.run(
             "/usr/bin/python3.11", "-m", "ansible", "playbook", "-i", "/mnt/wheels/inventory", "-c", "local",
             "-e", "ansible_python_interpreter=/usr/bin/python3.11", "-e", "@/mnt/wheels/variables.json",
-            "/mnt/project/infra/server/site.yml",
-            environment={"PYTHONPATH": SITE_PACKAGES, "PYTHONDONTWRITEBYTECODE": "1", "ANSIBLE_NOCOLOR": "1"},
+            "/mnt/project/infra/server/site.yml", *arguments,
+            environment={
+                "PYTHONPATH": SITE_PACKAGES, "PYTHONPYCACHEPREFIX": "/var/cache/pyc", "ANSIBLE_PIPELINING": "1",
+                "ANSIBLE_NOCOLOR": "1",
+            },
             seconds=280,
         )  # fmt: skip
         recap = done.stdout.rpartition("PLAY RECAP")[2]
