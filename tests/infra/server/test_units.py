@@ -38,7 +38,8 @@ def lines_of(unit: Path) -> list[str]:
 @pytest.mark.parametrize("kind", [*OWN, *SERVICES.values()], ids=lambda kind: kind.name)
 def test_a_unit_loads_the_secrets_of_its_service(kind: type[Service]) -> None:
     loaded = [line.removeprefix("LoadCredential=") for line in lines_of(unit_of(kind.name)) if "LoadCredential" in line]
-    expected = {name.lower() for name in kind.secrets} | OTHERS.get(kind.name, set())
+    encryption = getattr(kind, "encryption_secrets", ())
+    expected = {name.lower() for name in (*kind.secrets, *encryption)} | OTHERS.get(kind.name, set())
     assert sorted(loaded) == sorted(f"{name}:/etc/okr/secrets/{name}" for name in expected)
 
 

@@ -1,7 +1,9 @@
 """A server that Ansible has provisioned with a release of this working tree, in a booted container."""
 
+import base64
 import json
 import re
+import secrets
 import subprocess
 import sys
 import time
@@ -141,7 +143,8 @@ def _variables(stack: Stack) -> dict[str, object]:
     }  # fmt: skip
     return {
         "okr_settings": settings,
-        "okr_secrets": {name: stack.env[f"OKR_{name.upper()}"] for name in SECRETS},
+        "okr_secrets": {name: stack.env[f"OKR_{name.upper()}"] for name in SECRETS}
+        | {"field_encryption_key": base64.b64encode(secrets.token_bytes(32)).decode()},
         "okr_units": SERVICES,
         "okr_download_environment": download,
         "okr_pip_arguments": "--no-index --find-links /mnt/uv-wheels",
