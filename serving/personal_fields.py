@@ -33,7 +33,7 @@ class PersonalFields:
             PermanentError: the key file is invalid, or missing although the environment requires it.
         """
         pool = Warehouse(settings.require("dsn_serving"), least=0)  # it connects when it is opened
-        keys = open_data_keys(settings, connections=pool.connection)
+        keys = open_data_keys(settings, connections=pool.connection, writes=True)
         return cls() if keys is None else cls(keys, pool)
 
     @property

@@ -40,7 +40,7 @@ def consume_state(
     """
     limits = limits or Limits(rows=10_000)
     settings.require_all("dsn_loader", "redis_state_url")
-    keys = open_data_keys(settings)
+    keys = open_data_keys(settings, writes=True)
     if keys is not None:
         keys.check()
     encryption = None if keys is None else FieldEncryption(keys)

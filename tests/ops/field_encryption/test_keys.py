@@ -23,6 +23,8 @@ from tests.okr_command import OKR
 from tests.ops.field_encryption.conftest import Send, check_in, new_key, organisation, planted, user, with_keys
 from tests.ops.field_encryption.reading import checkpoint, drain, lake_rows, personal_texts, raw_rows
 
+PRODUCTION = {"OKR_ENVIRONMENT": "production"}
+
 
 def okr(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run the `okr` command with these settings."""
@@ -185,8 +187,9 @@ def test_the_commands_show_and_rotate_keys(encrypted: Settings) -> None:
     assert f"does not contain the key-encryption key {KeyFile(new).current_id}" in lost.stderr
 
 
-# Each case: the key file, and the line that the worker prints.
+# Each case: the key file, and the line that the worker prints. The environment is production if there is none.
 WRONG_KEYS = {
+    "missing": ("", "OKR_FIELD_ENCRYPTION_KEY is empty, but production requires that personal fields are encrypted"),
     "another": (new_key(), "does not contain the key-encryption key"),
     "damaged": ("c2hvcnQ=", "OKR_FIELD_ENCRYPTION_KEY: key 1 is not 32 bytes in base64"),
 }
@@ -200,7 +203,7 @@ def test_a_wrong_key_file_gives_one_line_and_nothing_is_lost(encrypted: Settings
     workers = {
         (case, worker): subprocess.Popen(
             [OKR, "consume", worker, "--drain"],
-            env=environment_of(with_keys(encrypted, *text.split())),
+            env=environment_of(with_keys(encrypted, *text.split())) | ({} if text else PRODUCTION),
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
         )
         for case, (text, _) in WRONG_KEYS.items()
