@@ -10,6 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from infra.migrations.migrate import migrate
+from infra.migrations.revert import revert
 from ingestion.delta.log import DeltaLog
 from ingestion.delta.torn_commits import torn_reason
 from ingestion.maintenance import pruning
@@ -30,7 +31,6 @@ from tests.ingestion.maintenance.pruned_metrics import (
     prune_before,
     raw_rows,
 )
-from tests.migrations import downgrade
 
 AFTER = """
 def after(step):
@@ -156,7 +156,7 @@ def test_rows_of_raw_that_differ_from_the_plan_are_not_deleted(
 def test_the_migration_can_be_reverted_and_applied_again(fresh_database: Settings) -> None:
     """The rows of the ledger are kept; the table of ranges is dropped, and has its constraints again afterwards."""
     execute(fresh_database, LEDGER_ROW)
-    downgrade(fresh_database, to="0048")
+    revert(fresh_database.require("dsn_owner"), to="0048")
     with pytest.raises(psycopg.errors.UndefinedTable):
         execute(fresh_database, RANGE)
     migrate(fresh_database.require("dsn_owner"))

@@ -5,17 +5,17 @@ from contextlib import contextmanager
 
 import psycopg
 import pytest
-from alembic.script import ScriptDirectory
 
 from infra.analysts import logins
 from infra.local.stack import Stack
-from infra.migrations.migrate import FOLDER, migrate
+from infra.migrations.migrate import migrate
+from infra.migrations.revert import revert
+from infra.migrations.revisions import scripts
 from lakehouse import publication
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
 from tests.databases import NewDatabase, database_from
 from tests.lakehouse.marts import Connection, load_one_event, publish, publish_with
-from tests.migrations import downgrade
 
 ROWS = "SELECT organisation_id FROM marts.one ORDER BY 1"
 TWO_ORGANISATIONS = (
@@ -175,7 +175,7 @@ def test_an_analyst_of_an_organisation_reads_only_its_rows(
 
 
 def test_the_migration_restricts_what_is_published_and_can_be_reverted(test_stack: Stack, postgres: Settings) -> None:
-    before = str(ScriptDirectory(str(FOLDER)).get_revision("0048").down_revision)
+    before = str(scripts().get_revision("0048").down_revision)
     with database_from("template0", test_stack, postgres) as settings:
         migrate(settings.require("dsn_owner"), to=before)
         load_one_event(settings)
@@ -188,7 +188,7 @@ def test_the_migration_restricts_what_is_published_and_can_be_reverted(test_stac
         assert seen(settings, "a") == ["a"]
         assert seen(settings, "a", "SELECT organisation_id FROM serving.write_request") == ["a"]
         assert seen(settings, "b", "SELECT organisation_id FROM serving.write_request") == []
-        downgrade(settings, to=before)
+        revert(settings.require("dsn_owner"), to=before)
         with connect(settings.require("dsn_analyst")) as analyst:
             assert analyst.execute(ROWS.encode()).fetchall() == [("a",), ("b",), (None,)]
         with reading(settings, "a") as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
