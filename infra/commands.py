@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from infra.analysts.commands import group as analysts
+from infra.deploy.commands import app as deployment
 from infra.firewall.commands import group as firewall
+from infra.migrations.commands import app as migrations
 from infra.nginx.commands import group as nginx
 from infra.server.commands import group as server
 
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from infra.local.stack import Stack
 
 app = typer.Typer()
+app.add_typer(migrations)
+app.add_typer(deployment, name="deploy")
 app.add_typer(analysts, name="analyst")
 app.add_typer(firewall, name="firewall")
 app.add_typer(server, name="server", hidden=True)  # systemd units run it
@@ -119,15 +123,6 @@ def env() -> None:
 
     for name, value in sorted(user_environment(started_stack()).items()):
         typer.echo(f"export {name}={shlex.quote(value)}")
-
-
-@app.command()
-def migrate() -> None:
-    """Migrate the warehouse schema to the latest revision."""
-    from infra.migrations.migrate import migrate as run_migrations
-    from lakehouse.settings import load_settings
-
-    typer.echo(f"The warehouse is at revision {run_migrations(load_settings().require('dsn_owner'))}.")
 
 
 def _state() -> Path:

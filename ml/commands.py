@@ -130,6 +130,29 @@ def models() -> None:
         )
 
 
+@app.command()
+def golden(
+    version: Annotated[str, typer.Argument(help="Number or alias of the version.")] = "champion",
+) -> None:
+    """Print the golden rows of a version with their outputs as JSON. `okr deploy` checks new releases with them.
+
+    The outputs are null if the registry has none for this version, for example because the pacing rule serves.
+    """
+    import json
+
+    from lakehouse.settings import load_settings
+    from ml import model_registry
+    from ml.golden_rows import ROWS, TOLERANCE, read_golden_rows
+
+    settings, tolerance = load_settings(), TOLERANCE
+    documents: list[dict[str, object]] = [{"row": dict(row), "output": None} for row in ROWS]
+    if model_registry.resolve(settings, version) is not None:
+        folder = model_registry.fetch(settings, model_registry.MODEL_NAME, version, model_registry.SERVED).folder
+        tolerance, golden = read_golden_rows(folder)
+        documents = [{"row": row, "output": output} for row, output in golden] or documents
+    typer.echo(json.dumps({"tolerance": tolerance, "golden_rows": documents}))
+
+
 def _print_report(report: "Report") -> None:
     typer.echo(
         f"{report.rows} check-ins of {report.key_results} key results; "

@@ -1,0 +1,86 @@
+"""`okr deploy`: blue-green deployment on one host."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from infra.deploy.host import CONFIG
+
+if TYPE_CHECKING:
+    from infra.deploy.deployment import Deployment
+    from infra.deploy.host import Host
+    from infra.deploy.units import Units
+
+app = typer.Typer(no_args_is_help=True, help="Deploy a release on this host without an interruption, and go back.")
+Config = Annotated[Path, typer.Option(help="Layout and limits of this host. Without the default file, the defaults.")]
+
+
+@app.command()
+def release(
+    version: Annotated[str, typer.Argument(help="Name of a folder in releases/.")], config: Config = CONFIG
+) -> None:
+    """Deploy a release, or continue its interrupted deployment. If it fails, the earlier release serves again."""
+    with _deployment(config) as deployment:
+        deployment.run(version)
+
+
+@app.command()
+def rollback(config: Config = CONFIG) -> None:
+    """Go back to the release before the last deployment, or undo an interrupted deployment."""
+    with _deployment(config) as deployment:
+        deployment.roll_back()
+
+
+@app.command()
+def contract(config: Config = CONFIG) -> None:
+    """Remove from the schema what only earlier releases use. Afterwards, `rollback` is no longer possible."""
+    with _deployment(config) as deployment:
+        deployment.contract()
+
+
+@app.command()
+def status(config: Config = CONFIG) -> None:
+    """Show the colours, the workers and the last deployment."""
+    from infra.deploy.status import status_lines
+
+    with _explained():
+        host, units = _host(config)
+        for line in status_lines(host, units):
+            typer.echo(line)
+
+
+@contextmanager
+def _deployment(config: Path) -> "Iterator[Deployment]":
+    from infra.deploy.deployment import Deployment
+    from lakehouse.settings import load_settings
+
+    with _explained():
+        host, units = _host(config)
+        yield Deployment(host, units, load_settings(), typer.echo)
+
+
+def _host(config: Path) -> "tuple[Host, Units]":
+    from infra.deploy.child_units import ChildUnits
+    from infra.deploy.host import Host
+    from infra.deploy.units import SystemdUnits
+
+    host = Host.read(config)
+    host.load_environment()
+    return host, SystemdUnits(host) if host.runner == "systemd" else ChildUnits(host)
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Turn errors of the operating system, such as a full disk, into one line."""
+    from lakehouse.errors import PermanentError
+
+    try:
+        yield
+    except OSError as error:
+        raise PermanentError(
+            f"{error.filename or 'A file'}: {error.strerror or error}. Run this as root, and check that its disk has "
+            "free space. `okr deploy status` shows what serves."
+        ) from error

@@ -1,0 +1,156 @@
+"""`okr deploy` is killed at every step, repeated or rolled back, under constant load: no request fails."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from infra.deploy import links
+from infra.deploy.journal import Journal
+from infra.deploy.units import running_release
+from tests.ops.deploy.conftest import MakeHost, TestHost
+from tests.ops.deploy.load import Answers, constant_load
+from tests.ops.deploy.releases import install_small
+from tests.polling import until
+
+# The registry's golden rows, so that MLflow is not needed. test_real_api.py reads them from a registry.
+GOLDEN = """
+import infra.deploy.golden
+infra.deploy.golden._registered = lambda host, version: (1e-6, [{}], [{"probability": 0.5, "low": 0.1, "high": 0.9}])
+"""
+IMPORTS = f"""
+{GOLDEN}
+from infra.deploy import deployment, links
+from infra.deploy.api_client import ColourClient
+from infra.deploy.child_units import ChildUnits
+from infra.deploy.deployment import Deployment
+from infra.deploy.journal import Journal
+"""
+KILLED = {
+    "before the first record": "before(Journal, 'write', die)",
+    "before the migration": "before(Deployment, '_migrate', die)",
+    "during the migration": "before(Deployment, '_migrate', lambda: die_soon(0.3))",
+    "before the colour gets its release": "before(links, 'assign', die)",
+    "before the colour starts": "before(ChildUnits, 'start', die)",
+    "after the colour has started": "after(ChildUnits, 'start', die)",
+    "while it becomes ready": "before(ColourClient, 'wait_until_ready', die)",
+    "before the golden rows": "before(Deployment, '_check_golden_rows', die)",
+    "before the switch": "before(links, 'switch', die)",
+    "in the switch, after the file for the boot": "before(links, 'replace_link', die, times=2)",
+    "after the switch": "after(links, 'switch', die)",
+    "while it watches": "before(ColourClient, 'requests', die, times=2)",
+    "before current changes": "before(links, 'assign', die, times=2)",
+    "before a worker stops": "before(deployment, 'hand_over', lambda: before(ChildUnits, 'stop', die))",
+    "before a worker starts": "before(deployment, 'hand_over', lambda: before(ChildUnits, 'start', die))",
+    "before the old colour stops": "before(Deployment, '_settle_and_stop', die)",
+    "after the old colour has stopped": "after(Deployment, '_settle_and_stop', die)",
+}
+
+# Each has a neighbour that shows nearly the same: `make test-ops ARGS='-m "chaos or not chaos"'` runs them, too.
+AT_LENGTH = {
+    "before the migration",
+    "before the colour gets its release",
+    "after the colour has started",
+    "before the switch",
+    "before current changes",
+    "before a worker stops",
+    "before the old colour stops",
+}
+MARKED = [pytest.param(step, marks=pytest.mark.chaos if step in AT_LENGTH else ()) for step in KILLED]
+
+
+@pytest.fixture(scope="module")
+def served_host(small_hosts: MakeHost) -> Iterator[TestHost]:
+    """A host on which v1 serves and lands."""
+    with small_hosts() as host:
+        for version in ("v1", "v2"):
+            install_small(host.host.root, version)
+        status, said = host.deploy("release", "v1", arm=GOLDEN)
+        assert status == 0, said
+        links.assign(host.host, "current", "v1")
+        for unit in ("okr-land@1", "okr-state"):
+            host.units.start(unit)
+        yield host
+
+
+@pytest.fixture
+def host(served_host: TestHost) -> Iterator[TestHost]:
+    """The host, with v1 serving as after its first deployment."""
+    limits = served_host.config.read_text()
+    yield served_host
+    served_host.config.write_text(limits)
+    status, said = served_host.deploy("release", "v1", arm=GOLDEN)
+    assert status == 0, said
+    (served_host.host.state / "current.json").unlink()
+
+
+def expect(host: TestHost, release: str, answers: Answers) -> None:
+    """Assert that a release, and nothing else, runs, and that no request has failed."""
+    assert answers.failed() == []
+    serving = links.serving_colour(host.host)
+    assert serving is not None
+    apis = {colour: running_release(host.host, host.units, f"okr-api@{colour}") for colour in ("blue", "green")}
+    assert apis == {serving: release, links.other(serving): None}
+    landing = {running_release(host.host, host.units, unit) for unit in host.host.landing}
+    assert landing == {release, None}
+    assert running_release(host.host, host.units, "okr-state") == release
+    assert host.host.boot_file is not None
+    assert f"{serving}.sock" in host.host.boot_file.read_text()
+    last = Journal(host.host.state).last()
+    assert last is None or not last.is_interrupted
+
+
+@pytest.mark.parametrize("step", MARKED)
+def test_a_killed_deployment_is_completed_by_the_same_command(host: TestHost, step: str) -> None:
+    with constant_load(host.host.current_socket) as answers:
+        until(lambda: answers.total > 20, "the load runs", pause=0.01)
+        status, said = host.deploy("release", "v2", arm=f"{IMPORTS}\n{KILLED[step]}")
+        assert status == -9, f"not killed {step}: {said}"
+        status, said = host.deploy("release", "v2", arm=GOLDEN)
+        assert status == 0, said
+    expect(host, "v2", answers)
+
+
+@pytest.mark.parametrize("step", ["before the colour starts", "after the switch", "before a worker starts"])
+def test_a_killed_deployment_is_undone_by_a_rollback(host: TestHost, step: str) -> None:
+    with constant_load(host.host.current_socket) as answers:
+        assert host.deploy("release", "v2", arm=f"{IMPORTS}\n{KILLED[step]}")[0] == -9
+        status, said = host.deploy("rollback", arm=GOLDEN)
+        assert status == 0, said
+    expect(host, "v1", answers)
+    assert "There is no way back" in host.deploy("status")[1]
+
+
+def test_a_killed_rollback_is_completed_by_the_same_command(host: TestHost) -> None:
+    with constant_load(host.host.current_socket) as answers:
+        assert host.deploy("release", "v2", arm=GOLDEN)[0] == 0
+        assert host.deploy("rollback", arm=f"{IMPORTS}\n{KILLED['after the switch']}")[0] == -9
+        status, said = host.deploy("rollback", arm=GOLDEN)
+        assert status == 0, said
+    expect(host, "v1", answers)
+    assert "goes back to v2" in host.deploy("status")[1]
+
+
+def test_two_deployments_at_once(host: TestHost) -> None:
+    install_small(host.host.root, "v3")
+    with constant_load(host.host.current_socket) as answers:
+        first = host.start("release", "v2", arm=GOLDEN)
+        until(lambda: _step(host) not in ("", "check"), "the first one has begun", pause=0.02)
+        status, said = host.deploy("release", "v3", arm=GOLDEN)
+        assert first.ended()[0] == 0
+    assert status == 1
+    assert said.startswith(f"okr: Another deployment is running on this host (process {first.pid})"), said
+    expect(host, "v2", answers)
+
+
+def _step(host: TestHost) -> str:
+    last = Journal(host.host.state).last()
+    return "" if last is None or last.outcome else last.step
+
+
+def test_an_interrupt_by_the_operator_goes_back(host: TestHost) -> None:
+    interrupted = "before(ColourClient, 'requests', lambda: os.kill(os.getpid(), signal.SIGINT), times=2)"
+    with constant_load(host.host.current_socket) as answers:
+        status, said = host.deploy("release", "v2", arm=f"{IMPORTS}\nimport os, signal\n{interrupted}")
+    assert status != 0, said
+    assert "Going back to v1: KeyboardInterrupt" in said
+    expect(host, "v1", answers)
