@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 import psutil
 import psycopg
 
-from infra.local.nginx import https_url
 from infra.local.processes import proportional_bytes, stack_processes
 from infra.local.services import services_of
 from infra.local.stack import Stack
@@ -57,15 +56,19 @@ def endpoints(stack: Stack) -> list[Endpoint]:
     """Return all pages and servers for users, with their addresses and logins."""
     env = stack.env
     lead, admin = f"lead / {env['OKR_LEAD_PASSWORD']}", f"admin / {env['OKR_ADMIN_PASSWORD']}"
-    https = [Endpoint("HTTPS (nginx)", f"{https_url(stack)}/", f"authority: {stack.state / 'tls' / 'ca.pem'}")]
+    pages, airflow, mlflow = stack.public_url, env["OKR_AIRFLOW_URL"], env["OKR_MLFLOW_URL"]
+    authority = []
+    if stack.has_tls:
+        airflow, mlflow = f"{pages}/airflow/", f"{pages}/mlflow/"
+        authority = [Endpoint("Certificate authority", str(stack.state / "tls" / "ca.pem"), "of the https addresses")]
     return [
-        *(https if stack.has_tls else []),
-        Endpoint("Scorecard page", f"{env['OKR_API_URL']}/", lead),
-        Endpoint("API documentation", f"{env['OKR_API_URL']}/docs", f"app / {env['OKR_APP_PASSWORD']}, {admin}"),
-        Endpoint("dbt docs", f"{env['OKR_API_URL']}/catalog/", lead),
-        Endpoint("Data Docs", f"{env['OKR_API_URL']}/quality/", lead),
-        Endpoint("Airflow", env["OKR_AIRFLOW_URL"], f"{env['OKR_AIRFLOW_USER']} / {env['OKR_AIRFLOW_PASSWORD']}"),
-        Endpoint("MLflow", env["OKR_MLFLOW_URL"], f"{env['OKR_MLFLOW_USER']} / {env['OKR_MLFLOW_PASSWORD']}"),
+        Endpoint("Scorecard page", f"{pages}/", lead),
+        Endpoint("API documentation", f"{pages}/docs", f"app / {env['OKR_APP_PASSWORD']}, {admin}"),
+        Endpoint("dbt docs", f"{pages}/catalog/", lead),
+        Endpoint("Data Docs", f"{pages}/quality/", lead),
+        Endpoint("Airflow", airflow, f"{env['OKR_AIRFLOW_USER']} / {env['OKR_AIRFLOW_PASSWORD']}"),
+        Endpoint("MLflow", mlflow, f"{env['OKR_MLFLOW_USER']} / {env['OKR_MLFLOW_PASSWORD']}"),
+        *authority,
         Endpoint("Warehouse (SQL, marts)", env["OKR_DSN_ANALYST"], "analyst, in the address"),
         Endpoint("Kafka", env["OKR_KAFKA_BOOTSTRAP"], "none: loopback only"),
     ]
