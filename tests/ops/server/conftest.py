@@ -68,6 +68,10 @@ class Server:
             self.machine.run("curl", *shown, "--unix-socket", socket, f"http://localhost{path}", check=False).stdout
         )
 
+    def get(self, url: str) -> str:
+        """Return an answer of Airflow or MLflow; nothing if it does not respond."""
+        return self.machine.run("curl", "--silent", "--max-time", "20", url, check=False).stdout
+
     def setting(self, name: str) -> str:
         """Return a setting of the server."""
         return str(dict(self.variables["okr_settings"])[name])  # type: ignore[call-overload]
