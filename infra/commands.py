@@ -10,8 +10,10 @@ import typer
 from infra.analysts.commands import group as analysts
 from infra.deploy.commands import app as deployment
 from infra.firewall.commands import group as firewall
+from infra.kafka.commands import group as kafka
 from infra.migrations.commands import app as migrations
 from infra.nginx.commands import group as nginx
+from infra.redis.commands import group as redis
 from infra.server.commands import group as server
 
 if TYPE_CHECKING:
@@ -24,6 +26,8 @@ app.add_typer(analysts, name="analyst")
 app.add_typer(firewall, name="firewall")
 app.add_typer(server, name="server", hidden=True)  # systemd units run it
 app.add_typer(nginx, name="nginx")
+app.add_typer(kafka, name="kafka")
+app.add_typer(redis, name="redis")
 INTERRUPTED = 130  # exit status of a process that Ctrl-C interrupted
 
 Only = Annotated[

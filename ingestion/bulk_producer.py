@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ingestion.client_errors import is_permanent
 from ingestion.producer import DELIVERY_MS, new_producer, wait_for_broker
 from lakehouse.errors import RetryableError
+from lakehouse.kafka_connection import KafkaConnection
 
 if TYPE_CHECKING:
     from confluent_kafka import KafkaError, Message, Producer
@@ -27,8 +28,8 @@ class KeyedMessage(NamedTuple):
 class BulkProducer:
     """Sends batches to one topic. Their order is not preserved. It connects on first use and again after a failure."""
 
-    def __init__(self, bootstrap: str, topic: str, client_id: str) -> None:
-        self._bootstrap = bootstrap
+    def __init__(self, kafka: KafkaConnection, topic: str, client_id: str) -> None:
+        self._kafka = kafka
         self._topic = topic
         self._client_id = client_id
         self._producer: Producer | None = None
@@ -60,15 +61,15 @@ class BulkProducer:
         ) as error:  # SystemError: the client failed without setting an exception
             self.close()
             raise RetryableError(
-                f"The Kafka client for {self._bootstrap} failed ({error}). The messages will be sent again."
+                f"The Kafka client for {self._kafka.bootstrap} failed ({error}). The messages will be sent again."
             ) from error
         transient = [error for _, error in self._failed if not is_permanent(error)]
         if unsent or transient:
             self.close()
-            reason = f" ({transient[0].str()})" if transient else ""
+            reason = f" ({self._kafka.explain(transient[0])})" if transient else ""
             raise RetryableError(
-                f"The broker at {self._bootstrap} did not accept {unsent + len(transient)} of {len(messages)} messages "
-                f"within {limit_s:.0f} s{reason}. They will be sent again."
+                f"The broker at {self._kafka.bootstrap} did not accept {unsent + len(transient)} of {len(messages)} "
+                f"messages within {limit_s:.0f} s{reason}. They will be sent again."
             )
         return [(message, error.str()) for message, error in self._failed]
 
@@ -88,8 +89,8 @@ class BulkProducer:
                 "linger.ms": 20,
                 "compression.type": "lz4",  # zstd takes 2 us per message, a third of all work on it
             }
-            producer = new_producer(self._bootstrap, self._client_id, settings)
-            wait_for_broker(producer, self._bootstrap, limit_s)
+            producer = new_producer(self._kafka, self._client_id, settings)
+            wait_for_broker(producer, self._kafka, limit_s)
             self._producer = producer
         return self._producer
 

@@ -3,6 +3,7 @@
 import time
 from typing import TYPE_CHECKING
 
+from lakehouse.kafka_connection import KafkaConnection
 from lakehouse.logs import get_logger
 
 if TYPE_CHECKING:
@@ -11,13 +12,13 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 QUIET_SECONDS = 30.0
-QUIET = {"log_level": 0}  # otherwise, the client logs every connection attempt to standard error, bypassing our log
 
 
 class ClientErrors:
     """An `error_cb` that logs an error when it first occurs, and after that at most every 30 seconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, kafka: KafkaConnection) -> None:
+        self._kafka = kafka
         self._last: dict[int, float] = {}
 
     def __call__(self, error: "KafkaError") -> None:
@@ -25,7 +26,7 @@ class ClientErrors:
         now = time.monotonic()
         if now - self._last.get(error.code(), float("-inf")) > QUIET_SECONDS:
             self._last[error.code()] = now
-            log.warning("the Kafka client has a problem and keeps retrying", error=error.str())
+            log.warning("the Kafka client has a problem and keeps retrying", error=self._kafka.explain(error))
 
 
 def is_permanent(error: "KafkaError") -> bool:

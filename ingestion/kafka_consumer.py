@@ -10,9 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ingestion.batch import Batch, Limits, Span
-from ingestion.client_errors import QUIET, ClientErrors
+from ingestion.client_errors import ClientErrors
 from ingestion.log_identity import log_ids
 from lakehouse.errors import PermanentError, RetryableError
+from lakehouse.kafka_connection import KafkaConnection
 from lakehouse.logs import get_logger
 from lakehouse.retry import attempts
 
@@ -41,17 +42,20 @@ CONSUMER_SETTINGS: dict[str, Any] = {
     "queued.max.messages.kbytes": 49_152,
     "fetch.message.max.bytes": 262_144,
     "fetch.queue.backoff.ms": 5,
-    **QUIET,
 }
 
 # Maps the assigned partitions, as (topic, partition), to the offsets at which reading starts (None: the log's start).
 StoredOffsets = Callable[[Sequence[tuple[str, int]]], Mapping[tuple[str, int], int | None]]
 
 
+class BrokerNotReady(RetryableError):
+    """No broker responds, or it lacks a topic, as it does while it starts."""
+
+
 class KafkaConsumer:
     """Reads micro-batches from the partitions that are assigned to this worker. Close it to leave the group."""
 
-    def __init__(self, bootstrap: str, group: str, topics: Sequence[str], **overrides: Any) -> None:
+    def __init__(self, kafka: KafkaConnection, group: str, topics: Sequence[str], **overrides: Any) -> None:
         """Connect and find the topics; `start` then joins the group.
 
         Raises:
@@ -60,6 +64,7 @@ class KafkaConsumer:
         from confluent_kafka import Consumer
         from confluent_kafka.admin import AdminClient
 
+        self._kafka = kafka
         self._topics = list(topics)
         self._positions: dict[tuple[str, int], int | None] = {}
         self._assigned: list[tuple[str, int]] = []
@@ -70,11 +75,12 @@ class KafkaConsumer:
         self._settle: Callable[[], None] = lambda: None
         self._consumer: Consumer = Consumer(
             CONSUMER_SETTINGS
-            | {"bootstrap.servers": bootstrap, "group.id": group, "error_cb": ClientErrors()}
+            | kafka.client_settings()
+            | {"group.id": group, "error_cb": ClientErrors(kafka)}
             | overrides
         )
-        _find_topics(self._consumer, bootstrap, self._topics)
-        self._admin = AdminClient({"bootstrap.servers": bootstrap, **QUIET})
+        _find_topics(self._consumer, kafka, self._topics)
+        self._admin = AdminClient(kafka.client_settings())
         self.log_ids = log_ids(self._admin, self._topics)  # by topic: the id of the log to which its offsets belong
 
     def start(self, stored_offsets: StoredOffsets, settle: Callable[[], None] = lambda: None) -> None:
@@ -219,7 +225,7 @@ class KafkaConsumer:
         if error is not None and error.code() == KafkaError._PARTITION_EOF:
             self._ends[topic_partition] = message.offset()
         elif error is not None:
-            _raise_unless_transient(topic_partition, error)
+            _raise_unless_transient(topic_partition, error, self._kafka)
 
     def _on_assign(self, consumer: "Consumer", partitions: "list[TopicPartition]") -> None:
         # Assign no partitions yet, so that nothing is read before the sink's offsets are known; `rewind` assigns them.
@@ -234,26 +240,28 @@ class KafkaConsumer:
         self._is_reassigned = True
 
 
-def _find_topics(consumer: "Consumer", bootstrap: str, topics: Sequence[str]) -> None:
+def _find_topics(consumer: "Consumer", kafka: KafkaConnection, topics: Sequence[str]) -> None:
     from confluent_kafka import KafkaException
 
     def check_topics() -> None:
         try:
             metadata = consumer.list_topics(timeout=5.0)
             missing = sorted(set(topics) - set(metadata.topics))
-            problem = f"it has no topic {', '.join(missing)}" if missing else ""
+            reason = f" that user {kafka.user!r} may read" if kafka.user else ""
+            problem = f"it has no topic {', '.join(missing)}{reason}" if missing else ""
         except KafkaException as error:
+            kafka.require_usable()
             problem = error.args[0].str()
         if problem:
-            raise RetryableError(
-                f"The Kafka broker at {bootstrap} was not ready within {CONNECT_SECONDS:.0f} s: {problem}. "
+            raise BrokerNotReady(
+                f"The Kafka broker at {kafka.bootstrap} was not ready within {CONNECT_SECONDS:.0f} s: {problem}. "
                 "Is the stack up (`make status`)?"
             )
 
-    attempts(RetryableError, CONNECT_SECONDS, pause_s=PAUSE_SECONDS)(check_topics)
+    attempts(BrokerNotReady, CONNECT_SECONDS, pause_s=PAUSE_SECONDS)(check_topics)
 
 
-def _raise_unless_transient(topic_partition: tuple[str, int], error: "KafkaError") -> None:
+def _raise_unless_transient(topic_partition: tuple[str, int], error: "KafkaError", kafka: KafkaConnection) -> None:
     from confluent_kafka import KafkaError, KafkaException
 
     if error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
@@ -263,5 +271,5 @@ def _raise_unless_transient(topic_partition: tuple[str, int], error: "KafkaError
             "See docs/runbooks/offset-out-of-range.md."
         )
     if error.fatal() or not error.retriable():
-        raise RetryableError(f"Reading {topic_partition} failed: {error.str()}.") from KafkaException(error)
-    log.warning("reading failed; the client is retrying", topic_partition=topic_partition, error=error.str())
+        raise RetryableError(f"Reading {topic_partition} failed: {kafka.explain(error)}") from KafkaException(error)
+    log.warning("reading failed; the client is retrying", topic_partition=topic_partition, error=kafka.explain(error))

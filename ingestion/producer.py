@@ -7,9 +7,10 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from ingestion.client_errors import QUIET, ClientErrors
+from ingestion.client_errors import ClientErrors
 from ingestion.contract_validation import EncodedEvent
 from lakehouse.errors import ContractViolation, OkrError, RetryableError
+from lakehouse.kafka_connection import KafkaConnection
 from lakehouse.logs import get_logger
 from lakehouse.retry import attempts
 
@@ -51,7 +52,7 @@ class EventProducer:
 
     def __init__(
         self,
-        bootstrap: str,
+        kafka: KafkaConnection,
         *,
         client_id: str = "okr",
         connect_seconds: float = CONNECT_SECONDS,
@@ -69,10 +70,10 @@ class EventProducer:
         self.delivered: Counter[str] = Counter()
         self.failed: Counter[str] = Counter()
         self._first_error = ""
-        self._bootstrap = bootstrap
-        self._producer = new_producer(bootstrap, client_id, IN_ORDER if is_in_order else {})
+        self._kafka = kafka
+        self._producer = new_producer(kafka, client_id, IN_ORDER if is_in_order else {})
         if connect_seconds:
-            wait_for_broker(self._producer, bootstrap, connect_seconds)
+            wait_for_broker(self._producer, kafka, connect_seconds)
 
     def check_broker(self, limit_seconds: float) -> None:
         """Check that the broker is available.
@@ -80,7 +81,7 @@ class EventProducer:
         Raises:
             RetryableError: the broker does not respond within the limit.
         """
-        wait_for_broker(self._producer, self._bootstrap, limit_seconds)
+        wait_for_broker(self._producer, self._kafka, limit_seconds)
 
     def send(self, event: EncodedEvent) -> None:
         """Queue an event. While the queue is full, wait (back-pressure).
@@ -111,8 +112,9 @@ class EventProducer:
             except BufferError as error:
                 if time.monotonic() > deadline:
                     raise RetryableError(
-                        f"{len(self._producer)} messages are queued; the broker at {self._bootstrap} has accepted none "
-                        f"for {QUEUE_FULL_SECONDS:.0f} s. Is it running (`make status`)? The message was not queued."
+                        f"{len(self._producer)} messages are queued; the broker at {self._kafka.bootstrap} has "
+                        f"accepted none for {QUEUE_FULL_SECONDS:.0f} s. Is it running (`make status`)? The message was "
+                        "not queued."
                     ) from error
                 self._call_client(self._producer.poll, 0.1)
             except KafkaException as error:
@@ -131,7 +133,7 @@ class EventProducer:
         if waiting or self.failed:
             rejected = sum(self.failed.values())
             raise RetryableError(
-                f"The broker at {self._bootstrap} accepted {sum(self.delivered.values())} messages, rejected "
+                f"The broker at {self._kafka.bootstrap} accepted {sum(self.delivered.values())} messages, rejected "
                 f"{rejected} and did not acknowledge {waiting}. {self._first_error} Send again the messages that were "
                 "not accepted; each event id counts once."
             )
@@ -164,9 +166,10 @@ class EventProducer:
         try:
             return call(seconds)
         except (KafkaException, SystemError) as error:  # SystemError: the client failed without setting an exception
+            reason = self._kafka.explain(error.args[0]) if isinstance(error, KafkaException) else error
             raise RetryableError(
-                f"The Kafka client for {self._bootstrap} failed ({error}). Send unacknowledged messages again with a "
-                "new producer: each event id counts once."
+                f"The Kafka client for {self._kafka.bootstrap} failed ({reason}). Send unacknowledged messages again "
+                "with a new producer: each event id counts once."
             ) from error
 
     def _on_delivery(self, error: "KafkaError | None", message: "Message") -> None:
@@ -175,8 +178,9 @@ class EventProducer:
             self.delivered[topic] += 1
             return
         if not self.failed:
-            self._first_error = f"First error: {error.str()}."
-            log.error("the broker did not accept a message", topic=topic, error=error.str())
+            why = self._kafka.explain(error)
+            self._first_error = f"First error: {why.rstrip('.')}."
+            log.error("the broker did not accept a message", topic=topic, error=why)
         self.failed[topic] += 1
 
 
@@ -195,12 +199,12 @@ def _producer_error(error: "KafkaError", topic: str, size: int) -> OkrError:
     )
 
 
-def new_producer(bootstrap: str, client_id: str, overrides: dict[str, Any]) -> "Producer":
+def new_producer(kafka: KafkaConnection, client_id: str, overrides: dict[str, Any]) -> "Producer":
     """Return a new client that retries and is idempotent. It connects in the background."""
     from confluent_kafka import Producer
 
     settings: dict[str, Any] = {
-        "bootstrap.servers": bootstrap,
+        **kafka.client_settings(),
         "client.id": client_id,
         "enable.idempotence": True,
         "acks": "all",
@@ -210,25 +214,32 @@ def new_producer(bootstrap: str, client_id: str, overrides: dict[str, Any]) -> "
         "queue.buffering.max.messages": QUEUE_MESSAGES,
         "queue.buffering.max.kbytes": QUEUE_KILOBYTES,
         "allow.auto.create.topics": False,
-        "error_cb": ClientErrors(),
+        "error_cb": ClientErrors(kafka),
         **RETRIES,
-        **QUIET,
     }
     return Producer(settings | overrides)
 
 
-def wait_for_broker(producer: "Producer", bootstrap: str, limit_seconds: float) -> None:
+def wait_for_broker(producer: "Producer", kafka: KafkaConnection, limit_seconds: float) -> None:
     """Return when the broker responds.
 
     Raises:
-        RetryableError: it does not respond within the limit.
+        RetryableError: it does not respond within the limit, or waiting does not help, for example because of an
+            expired certificate or a wrong password.
     """
     from confluent_kafka import KafkaException
 
+    def check() -> None:
+        try:
+            producer.list_topics(timeout=min(5.0, limit_seconds))
+        except KafkaException:
+            kafka.require_usable()
+            raise
+
     try:
-        attempts(KafkaException, limit_seconds)(producer.list_topics, timeout=min(5.0, limit_seconds))
+        attempts(KafkaException, limit_seconds)(check)
     except KafkaException as error:
         raise RetryableError(
-            f"No Kafka broker answered at {bootstrap} within {limit_seconds:.0f} s ({error.args[0].str()}). "
+            f"No Kafka broker answered at {kafka.bootstrap} within {limit_seconds:.0f} s ({error.args[0].str()}). "
             "Is the stack up (`make status`)?"
         ) from error

@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from lakehouse.configuration.profiles import DEFAULTS, Environment
 from lakehouse.configuration.secret_files import read_secret_files
 from lakehouse.errors import PermanentError
+from lakehouse.kafka_connection import SecurityProtocol
 
 STACK_ENV = "stack.env"
 # The stack sets this variable to "environment" for its services. The environment is then their only source of settings,
@@ -38,6 +39,15 @@ class Settings(BaseSettings):
     )
     state: Path = Path(".state")
     kafka_bootstrap: str = ""
+    kafka_security_protocol: SecurityProtocol = Field(
+        default=SecurityProtocol.PLAINTEXT, description="PLAINTEXT, or SASL_SSL with SCRAM-SHA-512"
+    )
+    kafka_user: str = Field(default="", description="this service's user of Kafka, for SASL_SSL")
+    kafka_password: SecretStr = Field(default=SecretStr(""), description="its password")
+    ca_file: str = Field(
+        default="",
+        description="authorities (PEM) of the certificates of Kafka, Redis, Airflow and MLflow; default: the system's",
+    )
     lake_uri: str = ""
     lake_retention_days: int = Field(
         default=7, ge=2, description="days of time travel, and the age at which files of killed workers are deleted"
@@ -57,8 +67,9 @@ class Settings(BaseSettings):
         description="maximum size on disk of a host's predictions that the broker has not acknowledged",
     )
     redis_url: SecretStr = Field(default=SecretStr(""), description="Redis, with the user of the API")
-    redis_state_url: SecretStr = Field(
-        default=SecretStr(""), description="Redis, with the user of the state consumer and the metrics collector"
+    redis_state_url: SecretStr = Field(default=SecretStr(""), description="Redis, with the user of the state consumer")
+    redis_metrics_url: SecretStr = Field(
+        default=SecretStr(""), description="Redis, with the user of the metrics collector"
     )
 
     pg_superuser_dsn: SecretStr = SecretStr("")
@@ -74,6 +85,7 @@ class Settings(BaseSettings):
         description="keys that wrap the keys of persons, one per line, the current one first (okr keys)",
     )
 
+    airflow_dsn: SecretStr = Field(default=SecretStr(""), description="Airflow's own database")
     airflow_url: str = ""
     airflow_user: str = "admin"
     airflow_password: SecretStr = SecretStr("")

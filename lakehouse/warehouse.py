@@ -15,6 +15,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from lakehouse.connection_limits import BATCH, NETWORK_TIMEOUTS, Limits
 from lakehouse.environment import remove_libpq_variables
 from lakehouse.errors import PermanentError, RetryableError
+from lakehouse.postgres_tls import certificate_problem
 from lakehouse.settings import Settings
 
 if TYPE_CHECKING:
@@ -69,7 +70,8 @@ def connect(
     except psycopg.OperationalError as error:
         raise RetryableError(
             f"PostgreSQL at {parts.get('hostaddr') or parts['host']}:{parts['port']} did not accept a "
-            f"connection of role {parts['user']!r}: {' '.join(str(error).split())} Is the stack up (`make status`)?"
+            f"connection of role {parts['user']!r}: {' '.join(str(error).split())} "
+            f"{certificate_problem(error, parts) or 'Is the stack up (`make status`)?'}"
         ) from error
     connection.response_timeout_s = limits.response_s
     return connection

@@ -10,6 +10,7 @@ from lakehouse.errors import NotPossible, PermanentError
 from lakehouse.http_client import http_client
 from lakehouse.logs import get_logger
 from lakehouse.settings import Settings
+from lakehouse.tls_problems import tls_problem
 from ml.mlflow_client import NOT_FOUND_CODES, client, find_version, set_alias
 from ml.model_registry import DIGEST, MODEL_NAME, resolve
 
@@ -148,13 +149,14 @@ def _query_server(settings: Settings) -> str | None:
         raise _NoResponseError("its address is not configured")
     login = (settings.mlflow_user, settings.mlflow_password.get_secret_value())
     try:
-        with http_client(settings.mlflow_url, timeout_s=SERVER_TIMEOUT_S, auth=login) as http:
+        with http_client(settings.mlflow_url, timeout_s=SERVER_TIMEOUT_S, ca_file=settings.ca_file, auth=login) as http:
             response = http.get(ALIAS_ENDPOINT, params={"name": MODEL_NAME, "alias": CHAMPION})
         if response.is_success:
             return str(response.json()["model_version"]["version"])
         code = response.json().get("error_code")
     except (httpx.HTTPError, httpx.InvalidURL, ValueError, LookupError, TypeError, AttributeError) as error:
-        raise _NoResponseError(f"{type(error).__name__}: {error}") from error
+        reason = tls_problem(error, settings.mlflow_url) or f"{type(error).__name__}: {error}"
+        raise _NoResponseError(reason) from error
     if code in NOT_FOUND_CODES:
         return None
     raise _NoResponseError(f"it responded with status {response.status_code}")

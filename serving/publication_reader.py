@@ -14,8 +14,10 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 
 from lakehouse.connection_limits import Limits
 from lakehouse.errors import RetryableError
+from lakehouse.logs import get_logger
+from lakehouse.postgres_tls import certificate_problem
 from lakehouse.warehouse import Connection as Limited
-from lakehouse.warehouse import ServerUnresponsive, read_sql, session
+from lakehouse.warehouse import ServerUnresponsive, parts_of, read_sql, session
 from serving.errors import NotPublished, PublishedByOlderRelease
 from serving.processes.connection_gate import ConnectionGate
 
@@ -94,7 +96,7 @@ class Warehouse:
         options = {"prepare_threshold": None, "autocommit": True}
         self._pool = ConnectionPool(
             kwargs=session(dsn, "okr-serving", LIMITS) | options,
-            connection_class=self._watched(),
+            connection_class=self._watched(parts_of(dsn)),
             configure=_limit,
             min_size=least,
             max_size=CONNECTIONS,
@@ -108,7 +110,7 @@ class Warehouse:
         self._scope: tuple[sql.Composed, ...] = ()
         self._snapshot = _snapshot(self._scope)
 
-    def _watched(self) -> type[Limited[Any]]:
+    def _watched(self, parts: Mapping[str, str]) -> type[Limited[Any]]:
         """Return a class of connections that reports to the gate if the server cannot be reached."""
         gate = self._gate
 
@@ -120,6 +122,8 @@ class Warehouse:
                 except psycopg.Error as error:
                     if "FATAL:" not in str(error):  # otherwise it responded, for example with "too many connections"
                         gate.report_failure()
+                    if problem := certificate_problem(error, parts):
+                        get_logger(__name__).error("PostgreSQL is not used", reason=problem)
                     raise
 
         return Watched

@@ -4,6 +4,8 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from lakehouse.redis_connection import new_client
+
 REDIS_LIMIT_S = 0.5  # requests must not wait longer, because most of them can do without Redis
 
 
@@ -13,9 +15,4 @@ def redis_client(redis_url: str, limit_s: float = REDIS_LIMIT_S) -> "redis.Redis
     By default, the library tries each command eleven times, which takes more than five seconds if Redis is frozen. This
     client tries again once, and only if the connection was closed, as it is after a restart of Redis.
     """
-    return redis.Redis.from_url(
-        redis_url,
-        socket_timeout=limit_s,
-        socket_connect_timeout=limit_s,
-        retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
-    )
+    return new_client(redis_url, limit_s, retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)))

@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from ingestion.spool.disk_priority import TELEMETRY
+from lakehouse.redis_connection import redis_address
 from lakehouse.settings import Settings
 from serving.admin.admin_services import Admin, build_admin
 from serving.admin.service import Administration
@@ -117,7 +118,7 @@ def build_services(settings: Settings, *, ships_predictions: bool = True) -> Ser
     """
     warehouses = Warehouses.from_settings(settings)
     warehouse = warehouses.installation
-    client = redis_client(settings.require("redis_url"))
+    client = redis_client(redis_address(settings, "redis_url"))
     write_sender = SpoolSender.from_settings(settings)
     telemetry_sender = SpoolSender.from_settings(settings, TELEMETRY)
     prediction_log = PredictionLog.from_settings(settings)
@@ -171,7 +172,7 @@ def build_services(settings: Settings, *, ships_predictions: bool = True) -> Ser
 
 
 def _rate_limits(settings: Settings, warehouse: Warehouse, auth: Auth) -> RateLimits:
-    buckets = SharedBuckets(limited_client(settings.require("redis_url")))
+    buckets = SharedBuckets(limited_client(redis_address(settings, "redis_url")))
     payer_of = payer(auth.authenticator, auth.cookies.session)
     return RateLimits(RatePlans(warehouse), buckets, payer_of, state=settings.state)
 

@@ -22,6 +22,7 @@ from ingestion.spool import Drainer, Spool, SpoolState
 from ingestion.spool.store import EventStatus
 from lakehouse.background import BackgroundThread
 from lakehouse.errors import ContractViolation, OkrError
+from lakehouse.kafka_connection import KafkaConnection
 from lakehouse.logs import get_logger
 from lakehouse.retry import Backoff
 from lakehouse.settings import Settings
@@ -41,7 +42,7 @@ LONGEST_PAUSE_S = 15.0
 class SpoolSender:
     """Writes events to the spool and sends them to Kafka. Start it before use, and stop it at the end."""
 
-    bootstrap: str
+    kafka: KafkaConnection
     spool: Spool
     counts: Counter[str] = field(default_factory=Counter)
     """Events since the process started: posted, sent and not_persisted (reported to the caller as an error)."""
@@ -65,7 +66,7 @@ class SpoolSender:
         Raises:
             PermanentError: a setting is missing.
         """
-        return cls(settings.require("kafka_bootstrap"), Spool.of(settings, source))
+        return cls(KafkaConnection.of(settings), Spool.of(settings, source))
 
     @property
     def state_folder(self) -> Path:
@@ -172,7 +173,7 @@ class SpoolSender:
             return "waiting"
 
     def _run(self) -> None:
-        with closing(Drainer(self.spool, self.bootstrap)) as drainer:
+        with closing(Drainer(self.spool, self.kafka)) as drainer:
             self._send_until_stopped(drainer)
 
     def _send_until_stopped(self, drainer: Drainer) -> None:

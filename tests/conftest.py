@@ -23,6 +23,7 @@ from infra.migrations.migrate import migrate
 from ingestion.contract_validation import EncodedEvent, encode
 from ingestion.producer import EventProducer
 from lakehouse.contracts.check_in import CheckInRecorded
+from lakehouse.kafka_connection import KafkaConnection
 from lakehouse.settings import Settings, load_settings
 from tests.background_logs import BackgroundLog, configure_test_logs
 from tests.databases import NewDatabase, database_from, execute_as_superuser
@@ -155,6 +156,7 @@ def pipeline(kafka: Settings, redis_server: Settings, fresh_database: Settings, 
             "kafka_bootstrap": kafka.kafka_bootstrap,
             "redis_url": redis_server.redis_url,
             "redis_state_url": redis_server.redis_state_url,
+            "redis_metrics_url": redis_server.redis_metrics_url,
             "lake_uri": str(tmp_path / "lake"),
             "airflow_url": "",
         }
@@ -176,5 +178,5 @@ def check_in() -> Callable[[int], EncodedEvent]:
 @pytest.fixture
 def producer(pipeline: Settings) -> Iterator[EventProducer]:
     """A producer for the broker of the pipeline."""
-    with EventProducer(pipeline.kafka_bootstrap) as producer:
+    with EventProducer(KafkaConnection.of(pipeline)) as producer:
         yield producer

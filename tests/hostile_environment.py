@@ -51,7 +51,7 @@ def variables(folder: Path) -> dict[str, str]:
         "OKR_DSN_LOADER": "postgresql://o:x@192.0.2.1:1/o", "OKR_DSN_TRANSFORM": "postgresql://o:x@192.0.2.1:1/o",
         "OKR_DSN_ORGANISATION": "postgresql://o:x@192.0.2.1:1/o",
         "OKR_DSN_ANALYST": "postgresql://o:x@192.0.2.1:1/o", "OKR_REDIS_URL": "redis://192.0.2.1:1/0",
-        "OKR_REDIS_STATE_URL": "redis://192.0.2.1:1/0",
+        "OKR_REDIS_STATE_URL": "redis://192.0.2.1:1/0", "OKR_REDIS_METRICS_URL": "redis://192.0.2.1:1/0",
         "OKR_AIRFLOW_URL": BLACK_HOLE, "OKR_API_URL": BLACK_HOLE, "OKR_API_PORT": "1", "OKR_MLFLOW_URL": BLACK_HOLE,
         "OKR_MLFLOW_STORE_URI": "sqlite:////nowhere/mlflow.db", "OKR_SITES_DIR": "/nowhere", "OKR_DBT_TARGET_DIR": "/n",
         "OKR_STACK_ID": "another", "OKR_DBT_HOST": "192.0.2.1", "LANG": "de_DE.ISO-8859-1", "LC_ALL": "C",

@@ -87,6 +87,7 @@ def _send(context: Mapping[str, Any], state: str, message: str | None) -> None:
     from ingestion.spool import Drainer, Spool
     from lakehouse.contracts.pipeline_step import PipelineStepFinished
     from lakehouse.errors import OkrError
+    from lakehouse.kafka_connection import KafkaConnection
     from lakehouse.logs import get_logger
     from lakehouse.settings import load_settings
 
@@ -100,7 +101,7 @@ def _send(context: Mapping[str, Any], state: str, message: str | None) -> None:
         settings = load_settings()
         spool = Spool.of(settings, SOURCE)
         spool.append([encode(data, at=finished_at, source="okr/dags")])
-        drainer = Drainer(spool, settings.require("kafka_bootstrap"))
+        drainer = Drainer(spool, KafkaConnection.of(settings))
         try:
             drainer.drain(MAX_WAIT_S)
         finally:

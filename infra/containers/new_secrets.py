@@ -13,8 +13,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from infra.local import redis_users
-from infra.local.generated_secrets import DATABASE_ROLES, SECRETS, new_secret
+from infra.local.generated_secrets import DATABASE_ROLES, REDIS_PASSWORDS, SECRETS, new_secret
+from infra.redis import users as redis_users
 from lakehouse.errors import OkrError, PermanentError
 
 GROUP_ID = 10001  # the group of the containers' user
@@ -64,7 +64,7 @@ def _derived(values: Mapping[str, str], options: argparse.Namespace) -> dict[str
         return f"{scheme}://{role}:{values[f'OKR_PG_{password}_PASSWORD']}@{options.postgres}/{database}?{query}"
 
     def redis(user: str) -> str:
-        return f"rediss://{user}:{values[redis_users.PASSWORDS[user]]}@{options.redis}/0"
+        return f"rediss://{user}:{values[REDIS_PASSWORDS[user]]}@{options.redis}/0"
 
     return {
         **{f"OKR_DSN_{role.upper()}": dsn(f"okr_{role}", role.upper()) for role in DATABASE_ROLES},
@@ -73,9 +73,10 @@ def _derived(values: Mapping[str, str], options: argparse.Namespace) -> dict[str
         "OKR_AIRFLOW_DSN": dsn("airflow", "AIRFLOW", "airflow", scheme="postgresql+psycopg2"),
         # asyncpg has other names for the parameters, and reads the authorities from PGSSLROOTCERT.
         "OKR_AIRFLOW_DSN_ASYNC": dsn("airflow", "AIRFLOW", "airflow", "ssl=verify-full", "postgresql+asyncpg"),
-        "OKR_REDIS_URL": redis(redis_users.SERVING),
-        "OKR_REDIS_STATE_URL": redis(redis_users.STATE),
-        "OKR_REDIS_USERS": "\n".join(redis_users.acl_rules(values)),
+        **{f"OKR_{setting.upper()}": redis(user) for user, setting in redis_users.URLS.items()},
+        "OKR_REDIS_USERS": "\n".join(
+            redis_users.acl_rules({user: values[name] for user, name in REDIS_PASSWORDS.items()})
+        ),
     }
 
 

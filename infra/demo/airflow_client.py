@@ -36,7 +36,7 @@ class Airflow:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._logs = settings.state / "logs" / "airflow"
-        self._http = http_client(settings.require("airflow_url").rstrip("/"), timeout_s=20)
+        self._http = http_client(settings.require("airflow_url").rstrip("/"), timeout_s=20, ca_file=settings.ca_file)
         self.api = Endpoint(self._http, "Airflow", self._logs)
         login = {"username": settings.airflow_user, "password": settings.require("airflow_password")}
         token = self.api.json("POST", "/auth/token", may_repeat=True, json=login)["access_token"]

@@ -13,7 +13,7 @@ class App:
     """A logged-in client for the API, used as a context manager."""
 
     def __init__(self, settings: Settings, log: Path) -> None:
-        self._http = http_client(settings.require("api_url"), timeout_s=30)
+        self._http = http_client(settings.require("api_url"), timeout_s=30, ca_file=settings.ca_file)
         self._api = Endpoint(self._http, "The API", log)
         form = {"username": "app", "password": settings.require("app_password")}
         token = self.call("POST", "/auth/token", data=form)["access_token"]

@@ -48,7 +48,8 @@ def airflow_environment(stack: Stack, secrets: Collection[str] = ()) -> dict[str
         "DATABASE__SQL_ALCHEMY_CONN": sqlalchemy_url(
             stack.env["OKR_AIRFLOW_DSN"], "airflow", driver="psycopg2", limits=None
         ),
-        "DATABASE__SQL_ALCHEMY_CONN_ASYNC": stack.env["OKR_AIRFLOW_DSN"].replace("+psycopg2", "+asyncpg", 1),
+        # Not asyncpg, which does not know libpq's parameters, such as sslrootcert.
+        "DATABASE__SQL_ALCHEMY_CONN_ASYNC": sqlalchemy_url(stack.env["OKR_AIRFLOW_DSN"], "airflow", limits=None),
         "DATABASE__SQL_ALCHEMY_POOL_SIZE": "5",
         "API__HOST": LOOPBACK,
         "API__PORT": str(stack.port("airflow")),
@@ -94,7 +95,8 @@ class AirflowService(Service):
 
     def environment(self) -> dict[str, str]:
         """Return Airflow's environment."""
-        return airflow_environment(self.stack, self.secrets)
+        only_on_servers = {"OKR_KAFKA_PASSWORD"} & self.stack.env.keys() if self.kafka_user else set()
+        return airflow_environment(self.stack, (*self.secrets, *only_on_servers))
 
     def check(self) -> None:
         """Check that the API server reports the component's heartbeat as healthy."""
@@ -134,6 +136,7 @@ class AirflowScheduler(AirflowService):
 
     name: ClassVar[str] = "airflow-scheduler"
     component: ClassVar[str] = "scheduler"
+    kafka_user: ClassVar[str] = "okr-airflow"
     needs: ClassVar[tuple[str, ...]] = ("airflow-database", "warehouse")  # its tasks use the warehouse
     # Tasks are forked from the scheduler and inherit its secrets.
     secrets: ClassVar[tuple[str, ...]] = (
@@ -148,6 +151,7 @@ class AirflowDagProcessor(AirflowService):
 
     name: ClassVar[str] = "airflow-dag-processor"
     component: ClassVar[str] = "dag-processor"
+    kafka_user: ClassVar[str] = "okr-airflow"
     secrets: ClassVar[tuple[str, ...]] = ("OKR_DSN_TRANSFORM",)  # it records the failures of tasks that were killed
 
 

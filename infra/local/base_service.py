@@ -28,6 +28,7 @@ class Service(ABC):
 
     name: ClassVar[str]
     secrets: ClassVar[tuple[str, ...]] = ()  # the only secrets of stack.env that the program receives
+    kafka_user: ClassVar[str] = ""  # its user of Kafka on servers; the broker of the local stack has no logins
     needs: ClassVar[tuple[str, ...]] = ()  # services that must be healthy before this one starts
     code: ClassVar[tuple[str, ...]]  # paths below the project's root; `okr up` restarts the service if they changed
     start_limit_seconds: ClassVar[int] = 180  # a failed start is detected sooner

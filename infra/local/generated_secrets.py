@@ -2,14 +2,23 @@
 
 import secrets
 
+from infra.redis import users as redis_users
+
 # The roles of the warehouse, without their prefix: okr_owner, okr_loader, ...
 DATABASE_ROLES = ("owner", "loader", "transform", "serving", "organisation")
+# The variables of the passwords of Redis's users.
+REDIS_PASSWORDS = {
+    redis_users.ADMIN: "OKR_REDIS_PASSWORD",
+    redis_users.SERVING: "OKR_REDIS_SERVING_PASSWORD",
+    redis_users.STATE: "OKR_REDIS_STATE_PASSWORD",
+    redis_users.METRICS: "OKR_REDIS_METRICS_PASSWORD",
+}
 # Random bytes per secret; Airflow requires JWT secrets of at least 64 bytes.
 SECRETS = {
     "OKR_STACK_ID": 9,
     "OKR_PG_SUPERUSER_PASSWORD": 24,
     **{f"OKR_PG_{role.upper()}_PASSWORD": 24 for role in (*DATABASE_ROLES, "analyst", "airflow", "mlflow")},
-    **{f"OKR_REDIS_{user}PASSWORD": 24 for user in ("", "SERVING_", "STATE_")},
+    **dict.fromkeys(REDIS_PASSWORDS.values(), 24),
     "OKR_AIRFLOW_PASSWORD": 15,
     "OKR_AIRFLOW_SERVING_PASSWORD": 15,
     "OKR_AIRFLOW_JWT_SECRET": 64,

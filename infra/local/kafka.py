@@ -4,22 +4,19 @@ import contextlib
 import secrets
 import socket
 import subprocess
-import time
 from base64 import urlsafe_b64encode
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
+from infra.kafka.topics import create_missing_topics, topic_names
 from infra.local import kafka_jars
 from infra.local.base_service import Service, base_environment
 from infra.local.ports import LOOPBACK
 from lakehouse.errors import PermanentError, RetryableError
+from lakehouse.kafka_connection import KafkaConnection
 
 LOGGING_SETTINGS = Path(__file__).with_name("kafka_log4j2.properties")
-PARTITIONS = {"okr_user_events": 4, "okr_system_metrics": 2, "okr_ai_predictions": 2, "okr_data_pipeline": 1}
-# The broker sets the timestamp when it appends an event, so that sources cannot choose `recorded_at`.
-TOPIC_SETTINGS = {"message.timestamp.type": "LogAppendTime"}
 THIRTY_DAYS_IN_HOURS = 720
-LISTING_LIMIT_SECONDS = 30
 SERVER_SETTINGS = {
     "process.roles": "broker,controller",
     "node.id": "1",
@@ -59,9 +56,10 @@ class Kafka(Service):
     """The broker. `prepare` formats its storage once; `after_start` creates the topics."""
 
     name: ClassVar[str] = "kafka"
-    code: ClassVar[tuple[str, ...]] = tuple(
-        f"infra/local/{file}" for file in ("kafka.py", "kafka_jars.lock", "kafka_log4j2.properties")
-    )
+    code: ClassVar[tuple[str, ...]] = (
+        "infra/local/kafka.py", "infra/local/kafka_jars.lock", "infra/local/kafka_log4j2.properties",
+        "infra/kafka/topics.py",
+    )  # fmt: skip
     stop_limit_seconds: ClassVar[int] = 30
 
     @property
@@ -106,50 +104,21 @@ class Kafka(Service):
     def check(self) -> None:
         """Check that the broker responds to a metadata request."""
         with contextlib.suppress(OSError), socket.create_connection((LOOPBACK, self.stack.port("kafka")), timeout=2):
-            self._topic_names()
+            topic_names(self._connection)
             return
         raise RetryableError(f"nothing is listening on {self.stack.env['OKR_KAFKA_BOOTSTRAP']} yet")
 
     def after_start(self) -> None:
         """Create missing topics, and wait until the broker lists all of them.
 
-        The controller confirms a topic before the broker lists it. A client that reads the list in between would miss
-        the topic.
-
         Raises:
             RetryableError: the broker did not create or list a topic in time.
         """
-        from confluent_kafka import KafkaError, KafkaException
-        from confluent_kafka.admin import NewTopic
+        create_missing_topics(self._connection)
 
-        missing = PARTITIONS.keys() - self._topic_names()
-        topics = [NewTopic(name, PARTITIONS[name], 1, config=TOPIC_SETTINGS) for name in sorted(missing)]
-        admin = self._admin()  # this reference keeps the client alive until the results have arrived
-        for name, created in admin.create_topics(topics, request_timeout=15).items() if topics else ():
-            try:
-                created.result(20)
-            except KafkaException as error:
-                # A broker that has just restarted may list its topics late.
-                if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                    raise RetryableError(f"Kafka did not create the topic {name}: {error}") from error
-        deadline = time.monotonic() + LISTING_LIMIT_SECONDS
-        while unlisted := PARTITIONS.keys() - self._topic_names():
-            if time.monotonic() > deadline:
-                raise RetryableError(f"Kafka does not list {', '.join(sorted(unlisted))} after creating them")
-            time.sleep(0.1)
-
-    def _topic_names(self) -> set[str]:
-        from confluent_kafka import KafkaException
-
-        try:
-            return set(self._admin().list_topics(timeout=3).topics)
-        except KafkaException as error:
-            raise RetryableError(str(error)) from error
-
-    def _admin(self) -> Any:
-        from confluent_kafka.admin import AdminClient
-
-        return AdminClient({"bootstrap.servers": self.stack.env["OKR_KAFKA_BOOTSTRAP"], "log_level": 0})
+    @property
+    def _connection(self) -> KafkaConnection:
+        return KafkaConnection(self.stack.env["OKR_KAFKA_BOOTSTRAP"])
 
     @property
     def _settings_file(self) -> Path:

@@ -35,6 +35,7 @@ class Api(OkrService):
 
     name: ClassVar[str] = "api"
     arguments: ClassVar[tuple[str, ...]] = ("serve",)
+    kafka_user: ClassVar[str] = "okr-api"
     secrets: ClassVar[tuple[str, ...]] = (
         "OKR_DSN_SERVING", "OKR_DSN_ORGANISATION", "OKR_REDIS_URL", "OKR_JWT_SECRET", "OKR_ADMIN_PASSWORD",
         "OKR_LEAD_PASSWORD", "OKR_APP_PASSWORD", "OKR_METRICS_TOKEN", "OKR_MLFLOW_STORE_URI", "OKR_MLFLOW_PASSWORD",
@@ -82,6 +83,7 @@ class LandingWorker(Worker):
 
     name: ClassVar[str] = "land"
     arguments: ClassVar[tuple[str, ...]] = ("consume", "land")
+    kafka_user: ClassVar[str] = "okr-land"
     secrets: ClassVar[tuple[str, ...]] = ("OKR_AIRFLOW_PASSWORD",)  # to announce landed events
     encryption_secrets: ClassVar[tuple[str, ...]] = (FIELD_ENCRYPTION_KEY, "OKR_DSN_LOADER")
     needs: ClassVar[tuple[str, ...]] = ("kafka",)
@@ -92,6 +94,7 @@ class StateWorker(Worker):
 
     name: ClassVar[str] = "state"
     arguments: ClassVar[tuple[str, ...]] = ("consume", "state")
+    kafka_user: ClassVar[str] = "okr-state"
     secrets: ClassVar[tuple[str, ...]] = ("OKR_DSN_LOADER", "OKR_REDIS_STATE_URL")
     encryption_secrets: ClassVar[tuple[str, ...]] = (FIELD_ENCRYPTION_KEY,)
     needs: ClassVar[tuple[str, ...]] = ("kafka", "redis", "warehouse")
@@ -104,7 +107,8 @@ class Metrics(Worker):
 
     name: ClassVar[str] = "metrics"
     arguments: ClassVar[tuple[str, ...]] = ("produce", "metrics")
-    secrets: ClassVar[tuple[str, ...]] = ("OKR_DSN_LOADER", "OKR_REDIS_STATE_URL")
+    kafka_user: ClassVar[str] = "okr-metrics"
+    secrets: ClassVar[tuple[str, ...]] = ("OKR_DSN_LOADER", "OKR_REDIS_METRICS_URL")
     needs: ClassVar[tuple[str, ...]] = ("kafka",)
 
 

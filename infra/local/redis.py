@@ -7,8 +7,9 @@ from typing import ClassVar
 
 from infra.local.base_service import Service, base_environment
 from infra.local.executables import REINSTALL
+from infra.local.generated_secrets import REDIS_PASSWORDS
 from infra.local.ports import LOOPBACK
-from infra.local.redis_users import ADMIN, PASSWORDS, acl_rules
+from infra.redis.users import ADMIN, acl_rules
 from lakehouse.errors import PermanentError, RetryableError
 
 
@@ -16,7 +17,7 @@ class Redis(Service):
     """The server. Its logins are in a configuration file: any user of the host could read them on a command line."""
 
     name: ClassVar[str] = "redis"
-    code: ClassVar[tuple[str, ...]] = ("infra/local/redis.py", "infra/local/redis_users.py")
+    code: ClassVar[tuple[str, ...]] = ("infra/local/redis.py", "infra/redis/users.py")
 
     def prepare(self) -> None:
         """Write the settings file."""
@@ -33,9 +34,10 @@ class Redis(Service):
             "databases": 4,
             "dir": '"."',
         }
+        passwords = {user: self.stack.env[variable] for user, variable in REDIS_PASSWORDS.items()}
         file = self._settings_file
         file.touch(mode=0o600)
-        lines = [*(f"{name} {value}" for name, value in settings.items()), *acl_rules(self.stack.env)]
+        lines = [*(f"{name} {value}" for name, value in settings.items()), *acl_rules(passwords)]
         file.write_text("".join(f"{line}\n" for line in lines), encoding="ascii")
 
     def command(self) -> list[str]:
@@ -51,7 +53,7 @@ class Redis(Service):
 
     def check(self) -> None:
         """Check that the server accepts the administrator's password and responds to PING."""
-        request = f"AUTH {ADMIN} {self.stack.env[PASSWORDS[ADMIN]]}\r\nPING\r\n".encode()
+        request = f"AUTH {ADMIN} {self.stack.env[REDIS_PASSWORDS[ADMIN]]}\r\nPING\r\n".encode()
         try:
             with socket.create_connection((LOOPBACK, self.stack.port("redis")), timeout=2) as connection:
                 connection.sendall(request)

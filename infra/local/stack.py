@@ -9,11 +9,12 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from infra.local import ports, redis_users
+from infra.local import ports
 from infra.local.env_file import read_env_file, write_env_file
-from infra.local.generated_secrets import DATABASE_ROLES, SECRETS, new_secret
+from infra.local.generated_secrets import DATABASE_ROLES, REDIS_PASSWORDS, SECRETS, new_secret
 from infra.local.ports import PORTS, TLS_PORTS
 from infra.local.short_paths import short_link
+from infra.redis import users as redis_users
 from lakehouse.errors import PermanentError
 from lakehouse.settings import STACK_ENV, Settings
 
@@ -147,7 +148,7 @@ def addresses(state: Path, values: Mapping[str, str]) -> dict[str, str]:
         return f"{scheme}://{role}:{values[f'OKR_PG_{password}_PASSWORD']}@{host}/{database}"
 
     def redis(user: str) -> str:
-        password = values[redis_users.PASSWORDS[user]]
+        password = values[REDIS_PASSWORDS[user]]
         return f"redis://{user}:{password}@{ports.LOOPBACK}:{values['OKR_PORT_REDIS']}/0"
 
     def url(port: str, path: str = "") -> str:
@@ -159,8 +160,7 @@ def addresses(state: Path, values: Mapping[str, str]) -> dict[str, str]:
         "OKR_STATE": str(state),
         "OKR_KAFKA_BOOTSTRAP": f"{ports.LOOPBACK}:{values['OKR_PORT_KAFKA']}",
         "OKR_LAKE_URI": str(state / "lake"),
-        "OKR_REDIS_URL": redis(redis_users.SERVING),
-        "OKR_REDIS_STATE_URL": redis(redis_users.STATE),
+        **{f"OKR_{setting.upper()}": redis(user) for user, setting in redis_users.URLS.items()},
         **{f"OKR_DSN_{role.upper()}": dsn(f"okr_{role}", role.upper()) for role in DATABASE_ROLES},
         "OKR_DSN_ANALYST": dsn("analyst", "ANALYST"),
         "OKR_PG_SUPERUSER_DSN": dsn("postgres", "SUPERUSER", "postgres"),

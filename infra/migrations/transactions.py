@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from infra.migrations.revisions import FOLDER, unknown
 from lakehouse.connection_limits import Limits
 from lakehouse.errors import PermanentError, RetryableError
-from lakehouse.warehouse import sqlalchemy_url
+from lakehouse.postgres_tls import certificate_problem
+from lakehouse.warehouse import parts_of, sqlalchemy_url
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -49,7 +50,8 @@ def transaction(dsn_owner: str, limits: Limits) -> "Iterator[tuple[Connection, C
                 "database server, then repeat the command."
             ) from error
         if isinstance(cause, psycopg.OperationalError):
-            raise RetryableError(f"The warehouse could not be migrated: {said}. Is the stack up?") from error
+            advice = certificate_problem(cause, parts_of(dsn_owner)) or "Is the stack up?"
+            raise RetryableError(f"The warehouse could not be migrated: {said}. {advice}") from error
         raise PermanentError(f"A migration failed and was rolled back: {said}.") from error
     except CommandError as error:
         raise unknown(error) from error

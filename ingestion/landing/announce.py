@@ -15,6 +15,7 @@ from lakehouse.errors import RetryableError
 from lakehouse.http_client import http_client
 from lakehouse.logs import get_logger
 from lakehouse.settings import Settings
+from lakehouse.tls_problems import tls_problem
 
 if TYPE_CHECKING:
     import httpx
@@ -31,8 +32,8 @@ CLOSE_SECONDS = 10.0
 class AirflowAssets:
     """The part of Airflow's REST API that announcements need."""
 
-    def __init__(self, url: str, user: str, password: str) -> None:
-        self._url, self._user, self._password = url.rstrip("/"), user, password
+    def __init__(self, url: str, user: str, password: str, ca_file: str = "") -> None:
+        self._url, self._user, self._password, self._ca_file = url.rstrip("/"), user, password, ca_file
         self._client: httpx.Client | None = None
         self._asset_id: int | None = None
 
@@ -59,7 +60,8 @@ class AirflowAssets:
             ) from error
         except httpx.HTTPError as error:
             self._reset()
-            raise RetryableError(f"Airflow at {self._url} did not accept the announcement: {error}") from error
+            reason = tls_problem(error, self._url) or error
+            raise RetryableError(f"Airflow at {self._url} did not accept the announcement: {reason}") from error
         except (ValueError, LookupError, TypeError) as error:  # not JSON, or without the documented fields
             self._reset()
             raise RetryableError(
@@ -69,7 +71,7 @@ class AirflowAssets:
         return True
 
     def _login(self) -> "httpx.Client":
-        client = http_client(self._url, timeout_s=10.0)
+        client = http_client(self._url, timeout_s=10.0, ca_file=self._ca_file)
         response = client.post("/auth/token", json={"username": self._user, "password": self._password})
         client.headers["Authorization"] = f"Bearer {response.raise_for_status().json()['access_token']}"
         return client
@@ -106,7 +108,8 @@ class Announcer:
         if not settings.airflow_url:
             return cls(None)
         password = settings.require("airflow_password")
-        return cls(AirflowAssets(settings.airflow_url, settings.airflow_user, password), settings.state)
+        airflow = AirflowAssets(settings.airflow_url, settings.airflow_user, password, settings.ca_file)
+        return cls(airflow, settings.state)
 
     def landed(self) -> None:
         """Request an announcement of landed events."""

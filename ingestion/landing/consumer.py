@@ -13,6 +13,7 @@ from ingestion.landing.announce import Announcer
 from ingestion.landing.commit import FencedError, LandingTable
 from lakehouse.contracts import TOPICS
 from lakehouse.field_encryption.open_keys import open_data_keys
+from lakehouse.kafka_connection import KafkaConnection
 from lakehouse.logs import get_logger
 from lakehouse.readiness import report_alive, report_ready
 from lakehouse.settings import Settings
@@ -41,7 +42,7 @@ def land(settings: Settings, stop: threading.Event, *, limits: Limits | None = N
     keys = open_data_keys(settings, writes=True)
     if keys is not None:
         keys.check()
-    reader = KafkaConsumer(settings.require("kafka_bootstrap"), landing_group(settings), TOPICS)
+    reader = KafkaConsumer(KafkaConnection.of(settings), landing_group(settings), TOPICS)
     tables = {topic: LandingTable(lake_uri, topic, reader.log_ids[topic], LANDING_GROUP) for topic in TOPICS}
     announcer = Announcer.from_settings(settings)
     # Creating the first pyarrow array imports pandas, which takes seconds. Do this before partitions are assigned.

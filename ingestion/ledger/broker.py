@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from ingestion.client_errors import QUIET
 from ingestion.ledger.offsets import Gap
 from ingestion.log_identity import log_ids
 from lakehouse.errors import RetryableError
+from lakehouse.kafka_connection import KafkaConnection
 
 ANSWER_SECONDS = 10.0
 
@@ -24,20 +24,20 @@ class Bounds:
 class Broker:
     """A read-only connection to the broker. It joins no group and commits nothing."""
 
-    def __init__(self, bootstrap: str) -> None:
+    def __init__(self, kafka: KafkaConnection) -> None:
         from confluent_kafka import Consumer
         from confluent_kafka.admin import AdminClient
 
+        self._kafka = kafka
         self._is_unavailable = False
-        self._admin = AdminClient({"bootstrap.servers": bootstrap, **QUIET})
+        self._admin = AdminClient(kafka.client_settings())
         self._consumer = Consumer(
             {
-                "bootstrap.servers": bootstrap,
+                **kafka.client_settings(),
                 "group.id": "okr-ledger",
                 "enable.auto.commit": False,
                 "auto.offset.reset": "error",
                 "enable.partition.eof": True,
-                **QUIET,
             }
         )
 
@@ -70,6 +70,7 @@ class Broker:
             }
         except KafkaException as error:
             self._is_unavailable = True
+            self._kafka.require_usable()
             raise RetryableError(
                 f"The broker does not answer: {error.args[0].str()}. Is the stack up (`make status`)?"
             ) from error

@@ -28,6 +28,7 @@ from ingestion.ledger.pruned import Pruned, pruned_ends
 from ingestion.ledger.result import Ledger, PartitionLedger, TopicLedger
 from lakehouse.contracts import TOPICS
 from lakehouse.errors import RetryableError
+from lakehouse.kafka_connection import KafkaConnection
 from lakehouse.settings import Settings
 
 ATTEMPTS = 3
@@ -44,7 +45,7 @@ def verify(settings: Settings, topics: Sequence[str] = TOPICS) -> Ledger:
     lake_uri = settings.require("lake_uri")
     read = partial(_read_loaded, settings.require("dsn_loader"), lake_uri)
     loaded = read(topics)
-    with Broker(settings.require("kafka_bootstrap")) as broker:
+    with Broker(KafkaConnection.of(settings)) as broker:
         found = [_verify_topic(topic, lake_uri, loaded[topic], broker, read) for topic in topics]
     return Ledger(datetime.now(UTC), found)
 

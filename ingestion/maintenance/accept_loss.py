@@ -16,6 +16,7 @@ from ingestion.landing.commit import LandingTable
 from ingestion.ledger.broker import Broker
 from ingestion.ledger.offsets import Gap
 from lakehouse.contracts import TOPICS
+from lakehouse.kafka_connection import KafkaConnection
 from lakehouse.lake import table_uri
 from lakehouse.logs import get_logger
 from lakehouse.settings import Settings
@@ -48,7 +49,7 @@ def find_losses(settings: Settings) -> "list[Loss]":
         PermanentError: the lake's events come from another log.
     """
     lake_uri = settings.require("lake_uri")
-    with Broker(settings.require("kafka_bootstrap")) as broker:
+    with Broker(KafkaConnection.of(settings)) as broker:
         return [loss for topic in TOPICS for loss in _losses_of_topic(lake_uri, topic, broker)]
 
 

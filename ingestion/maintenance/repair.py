@@ -32,6 +32,7 @@ from ingestion.delta.torn_commits import torn_reason
 from ingestion.ledger.broker import Bounds, Broker
 from lakehouse.contracts import TOPICS
 from lakehouse.errors import PermanentError
+from lakehouse.kafka_connection import KafkaConnection
 from lakehouse.lake import application_id, table_uri
 from lakehouse.logs import get_logger
 from lakehouse.settings import Settings
@@ -66,7 +67,7 @@ def repair(settings: Settings) -> list[Repair]:
     """
     lake_uri = settings.require("lake_uri")
     repairs = []
-    with Broker(settings.require("kafka_bootstrap")) as broker:
+    with Broker(KafkaConnection.of(settings)) as broker:
         for topic in TOPICS:
             delta_log = DeltaLog(table_uri(lake_uri, topic))
             repaired = _repair(topic, delta_log, broker) if delta_log.commits() else None

@@ -15,6 +15,7 @@ import typer
 from ingestion.spool.commands import app as spool
 from lakehouse.contracts.allowed_characters import printable
 from lakehouse.errors import PermanentError
+from lakehouse.kafka_connection import KafkaConnection
 from lakehouse.settings import load_settings
 
 app = typer.Typer(no_args_is_help=True)
@@ -60,7 +61,7 @@ def produce_files(
 
     settings = load_settings()
     if not check:
-        settings.require("kafka_bootstrap")  # fail before the files are read
+        KafkaConnection.of(settings)  # fail before the files are read
     history, rejected = read_folder(folder, state=settings.state, now=datetime.now(UTC))
     report = ImportReport(folder, history, rejected)
     obstacle = None if accept_rejects else report.obstacle()
@@ -95,7 +96,7 @@ def produce_simulation(
     simulated = organisation(seed, scale_of(scale))
     moment = _moment(as_of)
     tally = Tally()
-    with EventProducer(load_settings().require("kafka_bootstrap"), client_id="okr-simulation") as producer:
+    with EventProducer(KafkaConnection.of(load_settings()), client_id="okr-simulation") as producer:
         for message in messages(simulated, moment):
             producer.send(message.event)
             tally.add(message)
@@ -119,7 +120,7 @@ def produce_live(
     if not (0 <= seconds < math.inf and 0 < rate < math.inf):
         raise PermanentError(f"--seconds and --rate expect positive numbers, got {seconds} and {rate}.")
     simulated = organisation(seed, scale_of(scale))
-    with EventProducer(load_settings().require("kafka_bootstrap"), client_id="okr-simulation-live") as producer:
+    with EventProducer(KafkaConnection.of(load_settings()), client_id="okr-simulation-live") as producer:
         tally = live(simulated, seconds=seconds, rate=rate, send=producer.send)
     _print({"topics": tally.as_json()}, tally.as_lines(), as_json=as_json)
 

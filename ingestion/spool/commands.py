@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lakehouse.errors import RetryableError
+from lakehouse.kafka_connection import KafkaConnection
 from lakehouse.settings import load_settings
 
 if TYPE_CHECKING:
@@ -54,13 +55,13 @@ def drain(
     from ingestion.spool.store import Spool, spooled_sources
 
     settings = load_settings()
-    bootstrap = settings.require("kafka_bootstrap")
+    kafka = KafkaConnection.of(settings)
     left = 0
     for source in spooled_sources(settings.spool_dir):
         spool = Spool.of(settings, source)
         if rejected:
             spool.requeue_rejected()
-        drainer = Drainer(spool, bootstrap)
+        drainer = Drainer(spool, kafka)
         try:
             sent = drainer.drain(seconds).sent
         finally:

@@ -16,6 +16,7 @@ from ingestion.producer import EventProducer
 from ingestion.spool.sqlite_errors import SpoolFullError
 from ingestion.spool.store import Spool, SpooledEvent
 from lakehouse.errors import ContractViolation, RetryableError
+from lakehouse.kafka_connection import KafkaConnection
 from lakehouse.logs import get_logger
 
 if TYPE_CHECKING:
@@ -38,10 +39,10 @@ class Drained(NamedTuple):
 class Drainer:
     """Sends the events of one spool. It is not thread-safe. Processes that share a spool send one after the other."""
 
-    def __init__(self, spool: Spool, bootstrap: str) -> None:
+    def __init__(self, spool: Spool, kafka: KafkaConnection) -> None:
         """Prepare the drainer without connecting, because the broker may be down."""
         self._spool = spool
-        self._bootstrap = bootstrap
+        self._kafka = kafka
         self._producer: EventProducer | None = None
         # Positions of events that were sent but could not be deleted, because the disk was full.
         self._undeleted: set[int] = set()
@@ -121,7 +122,7 @@ class Drainer:
         """Return a producer whose broker responds. Between calls, the client continues to connect in the background."""
         if self._producer is None:
             self._producer = EventProducer(
-                self._bootstrap, client_id=self._spool.source, connect_seconds=0, is_in_order=True
+                self._kafka, client_id=self._spool.source, connect_seconds=0, is_in_order=True
             )
         self._producer.check_broker(limit_seconds)
         return self._producer

@@ -17,9 +17,11 @@ from ingestion.state.store import OffsetsMovedError, StateStore
 from lakehouse.connection_limits import CONSUMER
 from lakehouse.errors import RetryableError
 from lakehouse.field_encryption.open_keys import open_data_keys
+from lakehouse.kafka_connection import KafkaConnection
 from lakehouse.lake import EVENT_COLUMNS
 from lakehouse.logs import get_logger
 from lakehouse.readiness import report_alive, report_ready
+from lakehouse.redis_connection import redis_address
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
 
@@ -44,12 +46,12 @@ def consume_state(
     if keys is not None:
         keys.check()
     encryption = None if keys is None else FieldEncryption(keys)
-    reader = KafkaConsumer(settings.require("kafka_bootstrap"), state_group(settings), [STATE_TOPIC])
+    reader = KafkaConsumer(KafkaConnection.of(settings), state_group(settings), [STATE_TOPIC])
     applied = 0
     try:
         with (
             connect(settings.require("dsn_loader"), application="okr-state", limits=CONSUMER) as connection,
-            closing(open_redis(settings.require("redis_state_url"))) as redis,
+            closing(open_redis(redis_address(settings, "redis_state_url"))) as redis,
         ):
             store = StateStore(connection, reader.log_ids[STATE_TOPIC], STATE_GROUP)
             store.project_missing()

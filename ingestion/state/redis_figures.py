@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ingestion.state.followed_events import CHECK_IN, DEACTIVATED, USER_EVENTS
 from ingestion.state.store import Recent, Row
 from lakehouse.logs import get_logger
+from lakehouse.redis_connection import new_client
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -60,9 +61,7 @@ class Source(Protocol):
 
 def open_redis(url: str) -> "Redis":
     """Return a client with short timeouts."""
-    from redis import Redis
-
-    return Redis.from_url(url, socket_timeout=2.0, socket_connect_timeout=2.0)
+    return new_client(url, 2.0)
 
 
 class RealtimeFigures:

@@ -41,6 +41,23 @@ def check(require: Required = None) -> None:
 
 
 @group.command()
+def connect() -> None:
+    """Connect to each server in the settings, and show how it is encrypted, or why it fails.
+
+    Exits with status 1 if a connection fails.
+    """
+    from lakehouse.configuration.connections import attempts
+    from lakehouse.settings import load_settings
+
+    failed = 0
+    for attempt in attempts(load_settings()):
+        typer.echo(f"{'ok  ' if attempt.is_connected else 'FAIL'}  {attempt.setting}  {attempt.server}  {attempt.text}")
+        failed += not attempt.is_connected
+    if failed:
+        raise typer.Exit(1)
+
+
+@group.command()
 def show(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """Show every setting, where its value comes from, and its value. Secrets are masked.
 

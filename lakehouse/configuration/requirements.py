@@ -4,26 +4,31 @@ The rules apply to settings that are set: a process has only the secrets that it
 """
 
 import ipaddress
+import os
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from lakehouse.errors import PermanentError
 from lakehouse.field_encryption.key_file import KeyFile
+from lakehouse.kafka_connection import SecurityProtocol
+from lakehouse.postgres_tls import OF_THE_SYSTEM
 from lakehouse.settings import Settings
+from lakehouse.tls_problems import client_context
 
 MIN_SECRET_LENGTH = 16
 MIN_JWT_SECRET_BYTES = 32  # in every environment, because keys are derived from it
 DSNS = (
     "pg_superuser_dsn", "dsn_owner", "dsn_loader", "dsn_transform", "dsn_serving", "dsn_organisation", "dsn_analyst",
-    "mlflow_store_uri",
+    "mlflow_store_uri", "airflow_dsn",
 )  # fmt: skip
-REDIS_URLS = ("redis_url", "redis_state_url")
+REDIS_URLS = ("redis_url", "redis_state_url", "redis_metrics_url")
 PAGES = ("airflow_url", "mlflow_url")
 SECRETS = (
     "jwt_secret", "metrics_token", "admin_password", "lead_password", "app_password", "airflow_password",
-    "airflow_serving_password", "mlflow_password",
+    "airflow_serving_password", "mlflow_password", "kafka_password",
 )  # fmt: skip
 VERIFIED = "verify-full"
+UNVERIFIED = ("ssl_cert_reqs", "ssl_check_hostname")  # parameters of redis-py; by default, both are checked
 
 
 def violations(settings: Settings) -> list[str]:
@@ -49,6 +54,11 @@ def _malformed(settings: Settings) -> Iterator[str]:
         host, colon, port = server.rpartition(":")
         if not (host and colon and port.isdecimal() and 0 < int(port) < 65_536):
             yield f"OKR_KAFKA_BOOTSTRAP: {server!r} is not an address. Expected host:port, separated by commas."
+    if settings.ca_file:
+        try:
+            client_context(settings.ca_file)
+        except OSError as error:  # ssl.SSLError is one
+            yield f"OKR_CA_FILE: {settings.ca_file} has no readable certificates in PEM ({error})."
 
 
 def _short_jwt_secret(settings: Settings) -> Iterator[str]:
@@ -89,10 +99,19 @@ def _weak_secrets(settings: Settings) -> Iterator[str]:
 
 
 def _unencrypted(settings: Settings) -> Iterator[str]:
+    hosts = [server.strip().rpartition(":")[0].strip("[]") for server in settings.kafka_bootstrap.split(",")]
+    others = [host for host in hosts if host and not is_this_host(host)]
+    if others and settings.kafka_security_protocol is not SecurityProtocol.SASL_SSL:
+        yield (
+            f"OKR_KAFKA_SECURITY_PROTOCOL: Kafka is on another host ({others[0]}), so it must be "
+            f"{SecurityProtocol.SASL_SSL}, with OKR_KAFKA_USER and OKR_KAFKA_PASSWORD."
+        )
     for field in DSNS:
         yield from _unencrypted_dsn(settings, field)
     for field in REDIS_URLS:
         url = urlsplit(getattr(settings, field).get_secret_value())
+        if unverified := [name for name in UNVERIFIED if name in url.query]:
+            yield f"OKR_{field.upper()}: {unverified[0]} disables the check of the certificate. Remove it from the URL."
         if url.hostname and url.scheme != "rediss" and not is_this_host(url.hostname):
             yield f"OKR_{field.upper()}: Redis is on another host ({url.hostname}), so the URL must start with rediss://."
     for field in PAGES:
@@ -124,6 +143,10 @@ def _unencrypted_dsn(settings: Settings, field: str) -> Iterator[str]:
                 f"{name}: PostgreSQL is on another host ({host}), so the connection must be verified. Expected "
                 f"?sslmode={VERIFIED}&sslrootcert=<file>, got sslmode={mode}."
             )
+    authorities = str(parts.get("sslrootcert") or "")
+    if mode == VERIFIED and authorities != OF_THE_SYSTEM and not os.access(authorities, os.R_OK):
+        found = f"{authorities} cannot be read" if authorities else "it is missing"
+        yield f"{name}: sslmode={VERIFIED} needs sslrootcert=<file with the authority's certificate>, but {found}."
 
 
 def is_this_host(host: str) -> bool:

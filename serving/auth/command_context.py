@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from lakehouse.redis_connection import redis_address
+
 if TYPE_CHECKING:
     from serving.auth.actor import Actor
     from serving.auth.auth_services import Auth
@@ -33,7 +35,7 @@ def auth_services() -> Iterator[tuple["Auth", "Warehouse"]]:
 
     settings = load_settings()
     warehouses = Warehouses.from_settings(settings)
-    client = redis_client(settings.require("redis_url"), limit_s=1)
+    client = redis_client(redis_address(settings, "redis_url"), limit_s=1)
     warehouses.open()
     try:
         yield build_auth(settings, warehouses, client), warehouses.installation

@@ -12,6 +12,7 @@ from urllib.parse import quote
 from lakehouse.errors import RetryableError
 from lakehouse.http_client import http_client
 from lakehouse.settings import Settings
+from lakehouse.tls_problems import tls_problem
 from serving.admin.operator_settings import operator_setting
 from serving.errors import NotApplicable, NotConfigured, NotFound
 from serving.processes.connection_gate import ConnectionGate
@@ -89,7 +90,8 @@ class Airflow:
             if isinstance(error, httpx.TransportError) and token == self._token:
                 self._token = ""
                 self._logging_in.report_failure()
-            raise RetryableError(AWAY.format(error=type(error).__name__)) from error
+            reason = tls_problem(error, self._settings.airflow_url) or type(error).__name__
+            raise RetryableError(AWAY.format(error=reason.rstrip("."))) from error
         except (ValueError, LookupError, TypeError) as error:  # not JSON, or without the documented fields
             raise RetryableError(
                 "The server at OKR_AIRFLOW_URL does not answer like Airflow's API "
@@ -102,7 +104,7 @@ class Airflow:
                 import httpx
 
                 url, *_ = self._login_settings()
-                http = http_client(url.rstrip("/"), timeout_s=ANSWER_S)
+                http = http_client(url.rstrip("/"), timeout_s=ANSWER_S, ca_file=self._settings.ca_file)
                 http.timeout = httpx.Timeout(ANSWER_S, connect=CONNECT_S)
                 self._http = http
             return self._http

@@ -9,6 +9,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from lakehouse.logs import get_logger
+from lakehouse.redis_connection import new_client
 from serving.limits.rate_plan import RatePlan
 
 KEY = "okr:rate:"
@@ -28,12 +29,7 @@ class Grant(NamedTuple):
 
 def limited_client(redis_url: str) -> "redis.Redis":
     """Return a client that gives up after REDIS_LIMIT_S and never tries twice."""
-    return redis.Redis.from_url(
-        redis_url,
-        socket_timeout=REDIS_LIMIT_S,
-        socket_connect_timeout=REDIS_LIMIT_S,
-        retry=Retry(NoBackoff(), 0),
-    )
+    return new_client(redis_url, REDIS_LIMIT_S, retry=Retry(NoBackoff(), 0))
 
 
 class SharedBuckets:

@@ -17,6 +17,7 @@ from pathlib import Path
 from ingestion.bulk_producer import BulkProducer
 from lakehouse.background import BackgroundThread
 from lakehouse.errors import PermanentError, RetryableError
+from lakehouse.kafka_connection import KafkaConnection
 from lakehouse.logs import get_logger
 from lakehouse.retry import Backoff
 from lakehouse.settings import Settings
@@ -38,9 +39,9 @@ log = get_logger(__name__)
 class Shipper:
     """Sends the predictions of all workers of this host while no other process does."""
 
-    def __init__(self, folder: Path, bootstrap: str, state: Path | None = None) -> None:
+    def __init__(self, folder: Path, kafka: KafkaConnection, state: Path | None = None) -> None:
         self._folder = folder
-        self._producer = BulkProducer(bootstrap, TOPIC, "okr-predictions")
+        self._producer = BulkProducer(kafka, TOPIC, "okr-predictions")
         self._readers: dict[Path, SegmentReader] = {}
         self.problem: str | None = None
         """Why the last attempt to send failed; None if it succeeded."""
@@ -54,7 +55,7 @@ class Shipper:
         Raises:
             PermanentError: a setting is missing.
         """
-        return cls(settings.prediction_log_dir, settings.require("kafka_bootstrap"), settings.state)
+        return cls(settings.prediction_log_dir, KafkaConnection.of(settings), settings.state)
 
     def start(self) -> None:
         """Start the thread. It first sends what earlier processes left behind."""

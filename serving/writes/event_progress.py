@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from ingestion.consumer_groups import landing_group
+from lakehouse.kafka_connection import KafkaConnection
 from lakehouse.logs import get_logger
 from lakehouse.settings import Settings
 from serving.auth.roles import Identity, Role
@@ -48,10 +49,9 @@ class LandedOffsets:
         if self._consumer is None:
             self._consumer = Consumer(
                 {
-                    "bootstrap.servers": self._settings.kafka_bootstrap,
+                    **KafkaConnection.of(self._settings).client_settings(),
                     "group.id": landing_group(self._settings),
                     "enable.auto.commit": False,
-                    "log_level": 0,
                 }
             )
         try:

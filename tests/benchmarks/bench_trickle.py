@@ -21,6 +21,7 @@ from deltalake import DeltaTable
 from ingestion.contract_validation import encode
 from ingestion.producer import EventProducer
 from lakehouse.contracts.check_in import CheckInRecorded
+from lakehouse.kafka_connection import KafkaConnection
 from lakehouse.lake import table_uri
 from lakehouse.settings import Settings
 from tests.faults.proof import verified
@@ -44,7 +45,7 @@ class Sender:
 
     def run(self) -> None:
         """Send `EVENTS_A_SECOND` for `SECONDS`."""
-        with EventProducer(self._bootstrap) as producer:
+        with EventProducer(KafkaConnection(self._bootstrap)) as producer:
             started = time.monotonic()
             for number in range(EVENTS_A_SECOND * SECONDS):
                 time.sleep(max(started + number / EVENTS_A_SECOND - time.monotonic(), 0))  # an even pace

@@ -6,6 +6,7 @@ from ingestion.contract_validation import decode, encode
 from ingestion.producer import EventProducer
 from lakehouse.contracts.check_in import CheckInRecorded
 from lakehouse.ids import uuid7
+from lakehouse.kafka_connection import KafkaConnection
 
 TOPIC = "okr_user_events"
 TRUNCATED_EVERY = 100
@@ -24,7 +25,7 @@ def fill(bootstrap: str, count: int) -> None:
     template = frame.replace("%", "%%").replace(words["id"], "%(id)s").replace(words["time"], "%(time)s")
     for name in ("number", "key", "user"):
         template = template.replace(f"<{name}>", f"%({name})s")
-    with EventProducer(bootstrap) as producer:
+    with EventProducer(KafkaConnection(bootstrap)) as producer:
         for number in range(count):
             at = started + timedelta(days=DAYS * number / count)
             value = (template % {

@@ -22,6 +22,7 @@ from ingestion.producer import EventProducer
 from lakehouse import publication
 from lakehouse.contracts.check_in import CheckInRecorded
 from lakehouse.ids import uuid7
+from lakehouse.kafka_connection import KafkaConnection
 from tests.e2e.running_stack import analyst, run_okr, wait_until
 from tests.infra.service_secrets import ALLOWED, secrets_in
 
@@ -172,7 +173,7 @@ def test_an_implausible_batch_is_never_published_and_the_old_publication_is_unch
     # So many implausible rows suggest a wrong unit; fewer than 50 are only flagged and block nothing.
     key_results = [row[0] for row in analyst(running, "SELECT key_result_id FROM marts.mart_okr_scorecard LIMIT 80")]
     now = datetime.now(UTC)
-    with EventProducer(running.settings.kafka_bootstrap, client_id="implausible") as producer:
+    with EventProducer(KafkaConnection.of(running.settings), client_id="implausible") as producer:
         for key_result in key_results:
             absurd = CheckInRecorded(check_in_id=str(uuid7()), key_result_id=key_result, value=9e14)
             producer.send(encode(absurd, at=now, source="test/implausible"))
@@ -212,7 +213,7 @@ def test_events_landed_while_the_dag_is_paused_are_published_after_the_pause_wit
     check_in = CheckInRecorded(check_in_id=str(uuid7()), key_result_id=key_result, value=1.0)
     airflow.pause(ETL)
     try:
-        with EventProducer(running.settings.kafka_bootstrap, client_id="while-paused") as producer:
+        with EventProducer(KafkaConnection.of(running.settings), client_id="while-paused") as producer:
             producer.send(encode(check_in, at=datetime.now(UTC), source="test/pause"))
         wait_until("it has landed", lambda: unpublished_rows(running.settings) > 0)
         time.sleep(ANNOUNCED_WITHIN_S)

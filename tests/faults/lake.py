@@ -16,6 +16,7 @@ from ingestion.delta.log import DeltaLog
 from ingestion.landing.consumer import land
 from ingestion.producer import EventProducer
 from lakehouse.contracts import TOPICS
+from lakehouse.kafka_connection import KafkaConnection
 from lakehouse.lake import application_id, table_uri
 from lakehouse.settings import Settings
 
@@ -56,7 +57,7 @@ def send(producer: EventProducer, check_in: Events, numbers: range) -> None:
 
 def send_to(settings: Settings, check_in: Events, numbers: range) -> None:
     """Send check-ins to the test's own broker with a separate producer."""
-    with EventProducer(settings.kafka_bootstrap) as producer:
+    with EventProducer(KafkaConnection.of(settings)) as producer:
         send(producer, check_in, numbers)
 
 

@@ -25,7 +25,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from infra.local.kafka import PARTITIONS
+from infra.kafka.topics import PARTITIONS
 from ingestion.batch import Batch, Limits
 from ingestion.consumer_groups import LANDING_GROUP
 from ingestion.contract_validation import EncodedEvent
@@ -36,6 +36,7 @@ from ingestion.ledger import verify
 from ingestion.loading import load
 from ingestion.maintenance import maintain
 from ingestion.producer import EventProducer
+from lakehouse.kafka_connection import KafkaConnection
 from lakehouse.lake import table_uri
 from lakehouse.settings import Settings
 from tests.faults.lake import TOPIC, Events, landed_rows
@@ -128,7 +129,7 @@ class AnyOrder(RuleBasedStateMachine):
         topics = Topics(self.pipeline.kafka_bootstrap)
         topics.empty()
         self.log_id = topics.log_id(TOPIC)
-        self.producer = self.stack.enter_context(EventProducer(self.pipeline.kafka_bootstrap))
+        self.producer = self.stack.enter_context(EventProducer(KafkaConnection.of(self.pipeline)))
         self.sent = self.distinct = 0
         self.repeated: EncodedEvent | None = None
         self.everything = set(range(PARTITIONS[TOPIC]))

@@ -16,6 +16,7 @@ from infra.local.unsupervised import running
 from ingestion.contract_validation import EncodedEvent
 from ingestion.landing.consumer import land
 from ingestion.producer import EventProducer
+from lakehouse.kafka_connection import KafkaConnection
 from lakehouse.lake import table_uri
 from lakehouse.settings import Settings
 
@@ -58,7 +59,7 @@ def test_a_worker_survives_a_broker_restart_without_loss_or_repeat(
     )
 
     def send(numbers: range) -> None:
-        with EventProducer(settings.kafka_bootstrap) as producer:
+        with EventProducer(KafkaConnection.of(settings)) as producer:
             for number in numbers:
                 producer.send(check_in(number))
 

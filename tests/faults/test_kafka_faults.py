@@ -14,6 +14,7 @@ from ingestion.landing.commit import FencedError, LandingTable
 from ingestion.ledger import verify
 from ingestion.loading import load
 from lakehouse.errors import NEEDS_INTERVENTION
+from lakehouse.kafka_connection import KafkaConnection
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
 from tests.faults.conftest import StartWorker
@@ -205,7 +206,7 @@ def test_offsets_read_before_a_reassignment_are_committed_after_it(
     """A consumer has a batch when its partitions are reassigned; then it commits the offsets and tries to land it."""
     send_to(own, check_in, range(400))
     table = LandingTable(own.lake_uri, TOPIC, topics.log_id(TOPIC), LANDING_GROUP)
-    stale = KafkaConsumer(own.kafka_bootstrap, landing_group(own), [TOPIC])
+    stale = KafkaConsumer(KafkaConnection.of(own), landing_group(own), [TOPIC])
     stale.start(lambda assigned: {place: table.next_offset(place[1]) for place in assigned})
     batches: list[Batch] = []
     until(lambda: batches.append(stale.poll(Limits(rows=100))) or batches[-1].rows, "a batch is read")

@@ -20,6 +20,7 @@ from ingestion.landing.consumer import land
 from ingestion.loading import load
 from ingestion.producer import EventProducer
 from lakehouse.contracts.check_in import CheckInRecorded
+from lakehouse.kafka_connection import KafkaConnection
 from lakehouse.lake import open_table, table_uri
 from lakehouse.settings import Settings
 from tests.faults.broker import OwnBroker
@@ -264,7 +265,7 @@ def test_a_broker_is_killed_and_restarted_while_workers_land(
         workers: list[Worker] = [start_worker(settings) for _ in range(2)]
         sent = 0
         for _ in range(kills):
-            with EventProducer(settings.kafka_bootstrap) as producer:
+            with EventProducer(KafkaConnection.of(settings)) as producer:
                 send(producer, check_in, range(sent, sent + 3000))
             sent += 3000
             until_landed(settings, sent - 2900)  # landing is in progress

@@ -22,6 +22,7 @@ from infra.local.ports import choose
 from ingestion.contract_validation import EncodedEvent
 from ingestion.landing.consumer import land
 from ingestion.spool import Drainer, Limits, Spool, SpoolFullError
+from lakehouse.kafka_connection import KafkaConnection
 from lakehouse.settings import Settings
 from serving.spool_sender import SpoolSender
 from tests.faults.broker import OwnBroker
@@ -63,7 +64,7 @@ def prove_all_arrived(settings: Settings, events: Sequence[EncodedEvent], fault:
 
 @contextmanager
 def sender_of(settings: Settings, spool: Spool) -> Iterator[SpoolSender]:
-    sender = SpoolSender(settings.kafka_bootstrap, spool)
+    sender = SpoolSender(KafkaConnection.of(settings), spool)
     sender.start()
     try:
         yield sender
@@ -233,7 +234,7 @@ def test_a_full_spool_raises_errors_and_accepted_events_arrive(
     pipeline: Settings, tmp_path: Path, check_in: Events
 ) -> None:
     spool = Spool(tmp_path / "state" / "spool", SOURCE, Limits(events=100))
-    away = Drainer(spool, f"127.0.0.1:{choose(set())}")
+    away = Drainer(spool, KafkaConnection(f"127.0.0.1:{choose(set())}"))
     taken, errors = [], 0
     for event in (check_in(number) for number in range(150)):
         try:
@@ -243,7 +244,7 @@ def test_a_full_spool_raises_errors_and_accepted_events_arrive(
             errors += 1
     assert (len(taken), errors) == (100, 50)
     away.close()
-    Drainer(spool, pipeline.kafka_bootstrap).drain(60)
+    Drainer(spool, KafkaConnection.of(pipeline)).drain(60)
     later = [check_in(number) for number in range(150, 200)]
     spool.append(later)
     assert ended(drain_command(pipeline, spool)) == 0
@@ -269,7 +270,7 @@ def test_a_full_disk_raises_errors_loses_nothing_and_blocks_nothing_permanently(
         spool = Spool(folder, SOURCE)
         for event in events[:100]:
             spool.append([event])
-        drainer = Drainer(spool, pipeline.kafka_bootstrap)
+        drainer = Drainer(spool, KafkaConnection.of(pipeline))
         with filled(folder) if is_mounted else no_larger_file_than(1_000_000):
             taken = events[:100] + append_until_full(spool, events[100:])
             with contextlib.suppress(SpoolFullError):  # sent events cannot always be deleted yet

@@ -12,6 +12,7 @@ from ingestion.producer import EventProducer
 from lakehouse.contracts.check_in import CheckInRecorded
 from lakehouse.errors import RetryableError
 from lakehouse.ids import uuid7
+from lakehouse.kafka_connection import KafkaConnection
 from tests.e2e.conftest import *  # noqa: F403 -- the fixtures
 from tests.e2e.running_stack import analyst, wait_until
 
@@ -30,7 +31,7 @@ def test_a_killed_service_restarts_and_no_event_is_lost(running, service, words)
     running.kill(*words)
     ids = [str(uuid7()) for _ in range(50)]
     key_result = analyst_when_back(running, "SELECT key_result_id FROM marts.mart_okr_scorecard LIMIT 1")[0][0]
-    with EventProducer(running.settings.kafka_bootstrap, client_id="after-a-kill") as producer:
+    with EventProducer(KafkaConnection.of(running.settings), client_id="after-a-kill") as producer:
         for check_in in ids:
             data = CheckInRecorded(check_in_id=check_in, key_result_id=key_result, value=1.0)
             producer.send(encode(data, at=datetime.now(UTC), source="test/kill"))

@@ -7,6 +7,7 @@ import pytest
 from ingestion.loading import load
 from ingestion.producer import EventProducer
 from lakehouse.errors import NEEDS_INTERVENTION, PermanentError
+from lakehouse.kafka_connection import KafkaConnection
 from lakehouse.settings import Settings
 from tests.faults.broker import OwnBroker
 from tests.faults.conftest import StartWorker
@@ -48,7 +49,7 @@ def test_idle_partitions_and_topics_delay_nothing(own: Settings, check_in: Event
     workers = [start_worker(own) for _ in range(3)]  # two of them have only idle partitions
     sent = 0
     for _ in range(3):
-        with EventProducer(own.kafka_bootstrap) as producer:
+        with EventProducer(KafkaConnection.of(own)) as producer:
             for _ in range(50):
                 producer.send(check_in(sent * 50))  # one key result
                 sent += 1

@@ -15,7 +15,7 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
-from infra.local.kafka import PARTITIONS, TOPIC_SETTINGS
+from infra.kafka.topics import PARTITIONS, TOPIC_SETTINGS
 from ingestion.log_identity import log_ids
 from lakehouse.settings import Settings
 from tests.faults.lake import TOPIC

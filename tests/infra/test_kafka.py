@@ -5,7 +5,8 @@ import pytest
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Consumer, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from infra.local.kafka import PARTITIONS, Kafka
+from infra.kafka.topics import PARTITIONS
+from infra.local.kafka import Kafka
 from infra.local.stack import Stack
 from lakehouse.contracts import TOPICS
 from lakehouse.settings import Settings

@@ -6,8 +6,8 @@ import pytest
 import redis
 from redis.exceptions import NoPermissionError
 
-from infra.local.redis_users import SERVING, STATE
 from infra.local.stack import Stack
+from infra.redis.users import METRICS, SERVING, STATE, URLS
 from ingestion.state.redis_figures import ACTIVE_USERS
 from lakehouse.settings import Settings
 
@@ -35,10 +35,9 @@ ONLY_SERVING = (
 )
 
 
-@pytest.fixture(scope="module", params=[SERVING, STATE])
+@pytest.fixture(scope="module", params=[SERVING, STATE, METRICS])
 def user(request: pytest.FixtureRequest, redis_server: Settings) -> Iterator[tuple[str, redis.Redis]]:
-    url = {SERVING: "redis_url", STATE: "redis_state_url"}[request.param]
-    with redis.Redis.from_url(redis_server.require(url)) as client:
+    with redis.Redis.from_url(redis_server.require(URLS[request.param])) as client:
         yield request.param, client
 
 
@@ -55,7 +54,7 @@ def test_nobody_connects_without_a_password(redis_server: Settings) -> None:
 def test_passwords_are_not_in_the_settings_file(test_stack: Stack, redis_server: Settings) -> None:
     text = (test_stack.folder("run", "redis") / "redis.conf").read_text()
     secrets = [value for name, value in test_stack.env.items() if name.startswith("OKR_REDIS") and "PASSWORD" in name]
-    assert len(secrets) == 3
+    assert len(secrets) == 4
     assert not [secret for secret in secrets if secret in text]
 
 
@@ -65,15 +64,22 @@ def test_a_user_of_redis_may_do_only_what_its_service_needs(user: tuple[str, red
         user[1].execute_command(*attempt.split())  # type: ignore[no-untyped-call]
 
 
-def test_neither_user_may_do_what_only_the_other_needs(user: tuple[str, redis.Redis]) -> None:
+def test_no_user_may_do_what_only_another_needs(user: tuple[str, redis.Redis]) -> None:
     name, client = user
-    for attempt in ONLY_STATE if name == SERVING else ONLY_SERVING:
+    for attempt in {SERVING: ONLY_STATE, STATE: ONLY_SERVING, METRICS: ONLY_STATE + ONLY_SERVING}[name]:
         with pytest.raises(NoPermissionError):
             client.execute_command(*attempt.split())  # type: ignore[no-untyped-call]
 
 
-def test_both_users_read_the_live_figures(user: tuple[str, redis.Redis]) -> None:
-    assert user[1].zcount(ACTIVE_USERS, "-inf", "+inf") >= 0
+def test_each_user_may_do_its_work(user: tuple[str, redis.Redis]) -> None:
+    name, client = user
+    match name:
+        case "okr_serving":
+            assert client.zcount(ACTIVE_USERS, "-inf", "+inf") >= 0
+        case "okr_state":
+            assert client.zremrangebyscore(ACTIVE_USERS, "-inf", 0) >= 0
+        case _:
+            assert client.ping()
 
 
 def test_redis_persists_nothing(redis_admin: redis.Redis) -> None:

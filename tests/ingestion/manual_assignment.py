@@ -7,6 +7,7 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 
 from ingestion.kafka_consumer import KafkaConsumer
+from lakehouse.kafka_connection import KafkaConnection
 
 Callback = Callable[[Consumer, list[TopicPartition]], None]
 
@@ -39,6 +40,6 @@ def reader_by_hand(
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("confluent_kafka.Consumer", make)
-        reader = KafkaConsumer(bootstrap, group, topics)
+        reader = KafkaConsumer(KafkaConnection(bootstrap), group, topics)
     (consumer,) = made
     return reader, consumer

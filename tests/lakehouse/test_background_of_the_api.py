@@ -11,6 +11,7 @@ import redis
 
 from ingestion.spool import Spool
 from lakehouse.errors import RetryableError
+from lakehouse.kafka_connection import KafkaConnection
 from lakehouse.settings import Settings
 from serving.auth import credential_watch
 from serving.auth.credential_watch import CredentialWatch
@@ -44,7 +45,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def sender(tmp_path: Path) -> Iterator[SpoolSender]:
     """A sender whose broker is unreachable."""
-    sender = SpoolSender("127.0.0.1:1", Spool(tmp_path / "spool", "okr-api"))
+    sender = SpoolSender(KafkaConnection("127.0.0.1:1"), Spool(tmp_path / "spool", "okr-api"))
     yield sender
     sender.stop()
 
@@ -67,7 +68,7 @@ def request_threads(tmp_path: Path, sender: SpoolSender) -> Iterator[dict[str, t
     metrics, folder = RequestMetrics(), tmp_path / "predictions"
     plans = RatePlans(Warehouse("postgresql://nobody@127.0.0.1:9/none"))
     limits = RateLimits(plans, SharedBuckets(redis.Redis(port=9)), lambda _header, _cookie: None)
-    log, shipper = PredictionLog(folder, LogLimits(1_000_000)), Shipper(folder, "127.0.0.1:1")
+    log, shipper = PredictionLog(folder, LogLimits(1_000_000)), Shipper(folder, KafkaConnection("127.0.0.1:1"))
     parts: dict[str, tuple[Any, Any]] = {
         "export": (LatencyReporter(metrics, sender, window_s=0.02), metrics),
         "refresh": (limits, plans),

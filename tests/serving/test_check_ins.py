@@ -15,6 +15,7 @@ from lakehouse.contracts.check_in import CheckInRecorded
 from lakehouse.contracts.cycle import CycleDefined
 from lakehouse.contracts.key_result import KeyResultDefined
 from lakehouse.contracts.objective import ObjectiveDefined
+from lakehouse.kafka_connection import KafkaConnection
 from lakehouse.warehouse import connect
 from serving.http.strict_requests import _reject_duplicates
 from tests.serving.check_in_requests import accepted, events_of, post, put, read_state, word
@@ -51,7 +52,7 @@ def test_a_correction_repeated_before_the_log_has_caught_up_is_one(api: Api, app
     assert accepted(again) == first
     assert again.headers["idempotent-replayed"] == "true"
     other = CheckInRecorded(check_in_id=check_in_id, key_result_id="rtl", value=5.0)
-    with EventProducer(str(api.settings.kafka_bootstrap)) as producer:
+    with EventProducer(KafkaConnection.of(api.settings)) as producer:
         producer.send(encode(other, at=datetime.fromisoformat(first["occurred_at"]), source="file"))
     read_state(api.settings)
     changed_back = accepted(put(api, app_headers, check_in_id, {"value": 4.0}))
@@ -99,7 +100,7 @@ def test_a_check_in_of_another_source_is_known_by_its_id(api: Api, app_headers: 
     check_in_id, at = word(), datetime(2026, 11, 2, 8, tzinfo=UTC)
     data = CheckInRecorded(check_in_id=check_in_id, key_result_id="rtl", value=0.7, user_id="u")
     event = encode(data, at=at, source="file")
-    with EventProducer(str(api.settings.kafka_bootstrap)) as producer:
+    with EventProducer(KafkaConnection.of(api.settings)) as producer:
         producer.send(event)
     read_state(api.settings)
     body = {"key_result_id": "rtl", "value": 0.7, "check_in_id": check_in_id}
@@ -132,7 +133,7 @@ def test_a_key_result_that_is_defined_but_not_published_yet_is_known(api: Api, a
         key_result_id=key_result_id, objective_id="o", title="New", unit="eur", baseline=0.0, target=10.0,
         direction="increase",
     )  # fmt: skip
-    with EventProducer(str(api.settings.kafka_bootstrap)) as producer:
+    with EventProducer(KafkaConnection.of(api.settings)) as producer:
         producer.send(encode(data, at=datetime.now(UTC), source="test"))
     read_state(api.settings)
     answer = accepted(post(api, app_headers, {"key_result_id": key_result_id, "value": -45.0}))
@@ -159,7 +160,7 @@ def test_a_closing_check_in_says_which_cycle_it_closes(api: Api, app_headers: di
             (start, ObjectiveDefined(objective_id=of, team_id="t", cycle_id=of, title="O")),
             (now - timedelta(90 if cycle == "past" else 8), key_result),
         ]
-    with EventProducer(str(api.settings.kafka_bootstrap)) as producer:
+    with EventProducer(KafkaConnection.of(api.settings)) as producer:
         for at, fact in facts:
             producer.send(encode(fact, at=at, source="test"))
     closed = []

@@ -13,6 +13,7 @@ from prometheus_client.utils import floatToGoString
 from ingestion.contract_validation import decode
 from ingestion.spool import Limits, Spool
 from lakehouse.contracts.app_metric import AppMetricSampled
+from lakehouse.kafka_connection import KafkaConnection
 from serving.http.request_metrics import Durations, RequestMetrics, since
 from serving.observability.latency import LatencyReporter, samples
 from serving.observability.metrics import REGISTRY, REQUEST_BOUNDS_S
@@ -112,7 +113,7 @@ def test_a_request_s_latency_is_an_event_of_its_route_and_of_no_person(api: Api)
 
 
 def test_latencies_leave_half_of_the_spool_to_other_events(tmp_path: Path) -> None:
-    sender = SpoolSender("127.0.0.1:1", Spool(tmp_path, "okr-api", Limits(events=20)))
+    sender = SpoolSender(KafkaConnection("127.0.0.1:1"), Spool(tmp_path, "okr-api", Limits(events=20)))
     counted = RequestMetrics()
     reporter = LatencyReporter(counted, sender, window_s=3600.0)
 

@@ -18,6 +18,7 @@ from ingestion.contract_validation import EncodedEvent, encode
 from ingestion.spool import Limits, Spool
 from lakehouse.contracts.page import PageViewed
 from lakehouse.errors import ContractViolation, RetryableError
+from lakehouse.kafka_connection import KafkaConnection
 from lakehouse.settings import Settings
 from serving.errors import NotPersisted
 from serving.publication_reader import Warehouse
@@ -70,7 +71,7 @@ def page_viewed(user_id: str) -> EncodedEvent:
 
 
 def sender_to(bootstrap: str, folder: Path, limits: Limits | None = None) -> SpoolSender:
-    return SpoolSender(bootstrap, Spool(folder, "okr-api", limits))
+    return SpoolSender(KafkaConnection(bootstrap), Spool(folder, "okr-api", limits))
 
 
 def test_events_posted_during_a_broker_outage_are_sent_afterwards(kafka: Settings, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from ingestion.sources.metrics import host, queues, service_probes
 from ingestion.spool import Drainer, Spool, spooled_sources
 from lakehouse.background import BackgroundThread
 from lakehouse.errors import OkrError
+from lakehouse.kafka_connection import KafkaConnection
 from lakehouse.logs import get_logger
 from lakehouse.readiness import report_ready
 from lakehouse.retry import Backoff
@@ -54,17 +55,17 @@ def collect(settings: Settings, *, interval_seconds: float, stop: threading.Even
     Raises:
         PermanentError: a setting is missing.
     """
-    bootstrap = settings.require("kafka_bootstrap")
+    kafka = KafkaConnection.of(settings)
     spool = Spool.of(settings, SOURCE)
     for each in measurements(settings):
         _MeasurementThread(each, spool, each.every * interval_seconds, stop, settings.state).thread.start()
     report_ready()
     sent = 0
-    drainer, backoff = Drainer(spool, bootstrap), Backoff(interval_seconds, LONGEST_PAUSE_SECONDS)
+    drainer, backoff = Drainer(spool, kafka), Backoff(interval_seconds, LONGEST_PAUSE_SECONDS)
     while not stop.is_set():
         try:
             sent += drainer.drain(SEND_SECONDS).sent
-            _send_leftover_events(settings, bootstrap)
+            _send_leftover_events(settings, kafka)
         except OkrError as error:
             pause = backoff.pause()
             log.warning("events are waiting in the spool; retrying", seconds=round(pause, 1), error=str(error))
@@ -78,7 +79,7 @@ def collect(settings: Settings, *, interval_seconds: float, stop: threading.Even
 
 def measurements(settings: Settings) -> list[Measurement]:
     """Return the measurements of all services whose address is configured."""
-    name, bootstrap = host.host_name(), settings.require("kafka_bootstrap")
+    name, kafka = host.host_name(), KafkaConnection.of(settings)
     has_database = bool(settings.dsn_loader.get_secret_value())
     groups = [queues.Group.landing(settings)] if settings.lake_uri else []
     groups += [queues.Group.state(settings)] if has_database else []
@@ -86,7 +87,7 @@ def measurements(settings: Settings) -> list[Measurement]:
         Measurement("host", partial(host.sample, name, settings.state)),
         Measurement("spool", partial(queues.spool_depth, settings, name), SLOW_EVERY),
         Measurement("consumer lag", partial(queues.consumer_lag, groups, name), SLOW_EVERY),
-        Measurement("kafka", partial(service_probes.kafka_up, bootstrap, name), SLOW_EVERY),
+        Measurement("kafka", partial(service_probes.kafka_up, kafka, name), SLOW_EVERY),
     ]
     if has_database and settings.lake_uri:
         landing = queues.Group.landing(settings)
@@ -95,7 +96,7 @@ def measurements(settings: Settings) -> list[Measurement]:
         )
     if has_database:
         result.append(Measurement("postgresql", partial(service_probes.postgresql_up, settings, name), SLOW_EVERY))
-    if settings.redis_state_url.get_secret_value():
+    if settings.redis_metrics_url.get_secret_value():
         result.append(Measurement("redis", partial(service_probes.redis_up, settings, name), SLOW_EVERY))
     return result
 
@@ -130,13 +131,13 @@ class _MeasurementThread:
         self._spool.append([encode(data, at=now, source=SOURCE) for data in samples])
 
 
-def _send_leftover_events(settings: Settings, bootstrap: str) -> None:
+def _send_leftover_events(settings: Settings, kafka: KafkaConnection) -> None:
     """Send the events of sources that exited before they could send them, such as pipeline steps."""
     for source in spooled_sources(settings.spool_dir):
         spool = Spool.of(settings, source)
         state = spool.state()
         if source != SOURCE and state.waiting and state.oldest_seconds > LEFTOVER_SECONDS:
-            drainer = Drainer(spool, bootstrap)
+            drainer = Drainer(spool, kafka)
             try:
                 sent = drainer.drain(SEND_SECONDS).sent
             finally:

@@ -8,12 +8,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from ingestion.client_errors import QUIET
 from ingestion.consumer_groups import LANDING_GROUP, STATE_GROUP, STATE_TOPIC, landing_group, state_group
 from ingestion.spool import Spool, spooled_sources
 from lakehouse.connection_limits import CONSUMER
 from lakehouse.contracts import TOPICS
 from lakehouse.contracts.app_metric import AppMetricSampled
+from lakehouse.kafka_connection import KafkaConnection
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect, read_sql
 
@@ -41,24 +41,22 @@ class Group:
     queries a group whose coordinator is still loading.
     """
 
-    def __init__(self, bootstrap: str, name: str, group_id: str, topics: Sequence[str] = TOPICS) -> None:
+    def __init__(self, kafka: KafkaConnection, name: str, group_id: str, topics: Sequence[str] = TOPICS) -> None:
         from confluent_kafka import Consumer
 
         self.name = name
         self._topics = topics
-        self._consumer = Consumer(
-            {"bootstrap.servers": bootstrap, "group.id": group_id, "enable.auto.commit": False, **QUIET}
-        )
+        self._consumer = Consumer(kafka.client_settings() | {"group.id": group_id, "enable.auto.commit": False})
 
     @classmethod
     def landing(cls, settings: Settings) -> Self:
         """Return the group that lands events in this lake."""
-        return cls(settings.require("kafka_bootstrap"), LANDING_GROUP, landing_group(settings))
+        return cls(KafkaConnection.of(settings), LANDING_GROUP, landing_group(settings))
 
     @classmethod
     def state(cls, settings: Settings) -> Self:
         """Return the group that maintains this database's state tables."""
-        return cls(settings.require("kafka_bootstrap"), STATE_GROUP, state_group(settings), [STATE_TOPIC])
+        return cls(KafkaConnection.of(settings), STATE_GROUP, state_group(settings), [STATE_TOPIC])
 
     def offsets(self) -> GroupOffsets:
         """Return the offsets of the group.

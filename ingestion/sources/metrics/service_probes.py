@@ -2,20 +2,21 @@
 
 from collections.abc import Callable, Iterator
 
-from ingestion.client_errors import QUIET
 from lakehouse.connection_limits import CONSUMER
 from lakehouse.contracts.app_metric import AppMetricSampled
+from lakehouse.kafka_connection import KafkaConnection
+from lakehouse.redis_connection import new_client, redis_address
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
 
 ANSWER_SECONDS = 3.0
 
 
-def kafka_up(bootstrap: str, instance: str) -> Iterator[AppMetricSampled]:
+def kafka_up(kafka: KafkaConnection, instance: str) -> Iterator[AppMetricSampled]:
     """Yield whether the broker responds."""
     from confluent_kafka.admin import AdminClient
 
-    client = AdminClient({"bootstrap.servers": bootstrap, **QUIET})
+    client = AdminClient(kafka.client_settings())
     yield _up("kafka", instance, lambda: client.list_topics(timeout=ANSWER_SECONDS))
 
 
@@ -33,12 +34,10 @@ def postgresql_up(settings: Settings, instance: str) -> Iterator[AppMetricSample
 
 def redis_up(settings: Settings, instance: str) -> Iterator[AppMetricSampled]:
     """Yield whether Redis responds."""
-    from redis import Redis
-
-    url = settings.require("redis_state_url")
+    url = redis_address(settings, "redis_metrics_url")
 
     def probe() -> object:
-        with Redis.from_url(url, socket_timeout=ANSWER_SECONDS, socket_connect_timeout=ANSWER_SECONDS) as client:
+        with new_client(url, ANSWER_SECONDS) as client:
             return client.ping()
 
     yield _up("redis", instance, probe)

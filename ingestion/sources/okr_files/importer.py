@@ -17,6 +17,7 @@ from ingestion.sources.okr_files.row_validation import History, read_history
 from ingestion.sources.okr_files.sent_facts import SentFacts, sent_facts
 from ingestion.spool import Drainer, Spool, SpoolFullError
 from lakehouse.errors import PermanentError, RetryableError
+from lakehouse.kafka_connection import KafkaConnection
 from lakehouse.logs import get_logger
 from lakehouse.settings import Settings
 
@@ -156,11 +157,11 @@ def deliver(history: History, settings: Settings) -> tuple[Counter[str], Counter
     """
     from ingestion.producer import EventProducer
 
-    bootstrap = settings.require("kafka_bootstrap")
+    kafka = KafkaConnection.of(settings)
     with closing(Spool.of(settings, SOURCE)) as spool, sent_facts(settings.state) as facts:
         try:
-            with EventProducer(bootstrap, client_id=SOURCE, connect_seconds=CONNECT_SECONDS) as producer:
-                if _is_drained(spool, bootstrap):
+            with EventProducer(kafka, client_id=SOURCE, connect_seconds=CONNECT_SECONDS) as producer:
+                if _is_drained(spool, kafka):
                     return send_history(history, producer.send, facts), Counter()
         except SpoolFullError:
             raise
@@ -171,10 +172,10 @@ def deliver(history: History, settings: Settings) -> tuple[Counter[str], Counter
         return Counter(), Counter(event.topic for event in events)
 
 
-def _is_drained(spool: Spool, bootstrap: str) -> bool:
+def _is_drained(spool: Spool, kafka: KafkaConnection) -> bool:
     if not spool.state().waiting:
         return True
-    with closing(Drainer(spool, bootstrap)) as drainer:
+    with closing(Drainer(spool, kafka)) as drainer:
         return drainer.drain(DRAIN_SECONDS).is_empty
 
 

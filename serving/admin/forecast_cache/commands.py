@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from lakehouse.redis_connection import redis_address
 from serving.auth.command_context import actor, auth_services
 
 if TYPE_CHECKING:
@@ -37,5 +38,8 @@ def _cache() -> "Iterator[OperatedForecastCache]":
     from serving.predictor.forecast_cache import ForecastCache
     from serving.redis_client import redis_client
 
-    with auth_services() as (services, _), redis_client(load_settings().require("redis_url"), limit_s=1) as client:
+    with (
+        auth_services() as (services, _),
+        redis_client(redis_address(load_settings(), "redis_url"), limit_s=1) as client,
+    ):
         yield OperatedForecastCache(ForecastCache(client), Changes(services.audit))

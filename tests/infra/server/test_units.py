@@ -1,10 +1,12 @@
 """The systemd units: each has the secrets that its service needs, and no other."""
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pytest
 
+from infra.kafka.rights import USERS
 from infra.local.base_service import Service
 from infra.local.okr_services import Api, Guard, LandingWorker, Metrics, StateWorker
 from infra.server.tool_services import SERVICES
@@ -40,7 +42,18 @@ def test_a_unit_loads_the_secrets_of_its_service(kind: type[Service]) -> None:
     loaded = [line.removeprefix("LoadCredential=") for line in lines_of(unit_of(kind.name)) if "LoadCredential" in line]
     encryption = getattr(kind, "encryption_secrets", ())
     expected = {name.lower() for name in (*kind.secrets, *encryption)} | OTHERS.get(kind.name, set())
-    assert sorted(loaded) == sorted(f"{name}:/etc/okr/secrets/{name}" for name in expected)
+    kafka = f"okr_kafka_password:/etc/okr/secrets/okr_kafka_password_{kind.kafka_user.removeprefix('okr-')}"
+    files = [f"{name}:/etc/okr/secrets/{name}" for name in expected]
+    assert sorted(loaded) == sorted([*files, kafka] if kind.kafka_user else files)
+
+
+@pytest.mark.parametrize("kind", [*OWN, *SERVICES.values()], ids=lambda kind: kind.name)
+def test_a_unit_has_the_kafka_user_of_its_service_and_starts_without_a_password_file(kind: type[Service]) -> None:
+    lines = lines_of(unit_of(kind.name))
+    users = [user for line in lines for user in re.findall(r"^Environment=.*\bOKR_KAFKA_USER=(\S+)", line)]
+    assert users == ([kind.kafka_user] if kind.kafka_user else [])
+    assert (r"SetCredential=okr_kafka_password:\n" in lines) == bool(kind.kafka_user)
+    assert kind.kafka_user in {"", *USERS}
 
 
 @pytest.mark.parametrize("unit", sorted(UNITS.glob("*.service")), ids=lambda unit: unit.name)

@@ -13,6 +13,7 @@ from ingestion.loading import load
 from ingestion.maintenance.pruning import prune
 from ingestion.producer import EventProducer
 from lakehouse.contracts.host_metric import HostMetricSampled
+from lakehouse.kafka_connection import KafkaConnection
 from lakehouse.lake import open_table, table_uri
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
@@ -24,7 +25,7 @@ LOSS = "DELETE FROM raw.okr_system_metrics WHERE kafka_offset = (SELECT min(kafk
 
 def send(settings: Settings, numbers: range) -> None:
     """Send a sample per number, of several hosts, so that all partitions have some."""
-    with EventProducer(settings.kafka_bootstrap) as producer:
+    with EventProducer(KafkaConnection.of(settings)) as producer:
         for number in numbers:
             sample = HostMetricSampled(host=f"h{number % 7}", metric="cpu_busy", value=number / 1000, unit="ratio")
             producer.send(encode(sample, at=datetime.now(UTC), source="test"))
@@ -34,7 +35,7 @@ def send(settings: Settings, numbers: range) -> None:
 def fill(settings: Settings, old: int, new: int) -> float:
     """Land and load old samples, one of them malformed, then new ones. Return a time between them."""
     send(settings, range(old))
-    with EventProducer(settings.kafka_bootstrap) as producer:
+    with EventProducer(KafkaConnection.of(settings)) as producer:
         producer.send_raw(TOPIC, b"h0", b"{malformed")
         producer.flush()
     land(settings, threading.Event(), drain=True)

@@ -11,6 +11,7 @@ from ingestion.contract_validation import EncodedEvent
 from ingestion.spool import Drainer, Spool, drain
 from ingestion.spool.sqlite_errors import SpoolFullError
 from lakehouse.errors import RetryableError
+from lakehouse.kafka_connection import KafkaConnection
 from lakehouse.settings import Settings
 from tests.ingestion.spool.kafka_log import values_by_key
 
@@ -26,7 +27,7 @@ def spool(tmp_path: Path) -> Spool:
 def test_waiting_events_are_sent_in_order_and_deleted(pipeline: Settings, spool: Spool, check_in: Events) -> None:
     events = [check_in(number) for number in range(5_000)]
     spool.append(events)
-    drained = Drainer(spool, pipeline.kafka_bootstrap).drain(60)
+    drained = Drainer(spool, KafkaConnection.of(pipeline)).drain(60)
     assert drained == (5_000, True)
     assert spool.state().waiting == 0
     logged = values_by_key(pipeline, TOPIC)
@@ -37,7 +38,7 @@ def test_waiting_events_are_sent_in_order_and_deleted(pipeline: Settings, spool:
 
 def test_without_a_broker_it_fails_in_time_and_keeps_all_events(spool: Spool, check_in: Events) -> None:
     spool.append([check_in(1)])
-    drainer = Drainer(spool, "127.0.0.1:1")
+    drainer = Drainer(spool, KafkaConnection("127.0.0.1:1"))
     for _ in range(2):
         with pytest.raises(RetryableError, match=r"127\.0\.0\.1:1 .*make status"):
             drainer.drain(1.0)
@@ -45,7 +46,7 @@ def test_without_a_broker_it_fails_in_time_and_keeps_all_events(spool: Spool, ch
 
 
 def test_creating_a_drainer_does_not_connect(spool: Spool) -> None:
-    assert Drainer(spool, "127.0.0.1:1").drain(1.0) == (0, True)
+    assert Drainer(spool, KafkaConnection("127.0.0.1:1")).drain(1.0) == (0, True)
 
 
 def test_an_event_that_the_broker_rejects_is_marked_and_the_others_are_sent(
@@ -60,7 +61,7 @@ def test_an_event_that_the_broker_rejects_is_marked_and_the_others_are_sent(
     # Random bytes, because the limit applies after compression.
     large = EncodedEvent(topic, b"k", bytes(random_bytes(5_000)))
     places = spool.append([*good[:5], large, *good[5:]])
-    drainer = Drainer(spool, pipeline.kafka_bootstrap)
+    drainer = Drainer(spool, KafkaConnection.of(pipeline))
     while spool.state().waiting:
         drainer.drain(60)
     assert values_by_key(pipeline, topic)[b"k"] == [event.value for event in good]
@@ -81,7 +82,7 @@ def test_two_concurrent_drainers_send_each_event_once(pipeline: Settings, spool:
 
     def drain() -> None:
         mine = Spool(spool.path.parent, "source")
-        counts.append(Drainer(mine, pipeline.kafka_bootstrap).drain(60).sent)
+        counts.append(Drainer(mine, KafkaConnection.of(pipeline)).drain(60).sent)
 
     workers = [threading.Thread(target=drain) for _ in range(3)]
     for worker in workers:
@@ -96,7 +97,7 @@ def test_events_that_a_full_disk_does_not_let_delete_are_not_sent_again(
     pipeline: Settings, spool: Spool, check_in: Events, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spool.append([check_in(number) for number in range(10)])
-    drainer = Drainer(spool, pipeline.kafka_bootstrap)
+    drainer = Drainer(spool, KafkaConnection.of(pipeline))
 
     def full(*_: object) -> None:
         raise SpoolFullError("the disk is full")
@@ -144,7 +145,7 @@ def test_after_a_full_disk_events_of_a_key_stay_in_order(spool: Spool, monkeypat
     broker = HalfBroker()
     monkeypatch.setattr(drain, "EventProducer", broker.connect)
     spool.append([EncodedEvent(TOPIC, b"b", b"b1"), EncodedEvent(TOPIC, b"a", b"a1")])
-    drainer = Drainer(spool, "a broker")
+    drainer = Drainer(spool, KafkaConnection("a broker"))
     broker.silent = [b"b"]
 
     def full(*_: object) -> None:

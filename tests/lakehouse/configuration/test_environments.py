@@ -1,16 +1,20 @@
 """Each environment has its defaults and requirements, and all errors are reported at once, without secrets."""
 
 import os
+import re
 from pathlib import Path
 
+import certifi
 import pytest
 
 from lakehouse.configuration.profiles import Environment
 from lakehouse.configuration.report import MASK, misspelt, report
 from lakehouse.errors import PermanentError
+from lakehouse.kafka_connection import KafkaConnection
 from lakehouse.settings import load_settings, read_settings
 
 STRONG = "0123456789abcdef0123456789abcdef"
+CA = certifi.where()
 SHARED = (Environment.STAGING, Environment.PRODUCTION)
 
 
@@ -91,14 +95,16 @@ def test_all_errors_are_reported_at_once_and_none_contains_a_secret(
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("DSN_SERVING", "postgresql://u:p@db.example.org/okr?sslmode=verify-full&sslrootcert=/etc/okr/ca.crt"),
+        ("DSN_SERVING", f"postgresql://u:p@db.example.org/okr?sslmode=verify-full&sslrootcert={CA}"),
+        ("DSN_SERVING", "postgresql://u:p@db.example.org/okr?sslmode=verify-full&sslrootcert=system"),
         ("DSN_SERVING", "postgresql://u:p@127.0.0.1:5432/okr"),
         ("DSN_SERVING", "host=/run/postgresql dbname=okr"),
         ("MLFLOW_STORE_URI", "postgresql+psycopg2://u:p@localhost/mlflow"),
         ("REDIS_URL", "rediss://u:p@cache.example.org:6379/0"),
         ("REDIS_URL", "redis://u:p@[::1]:6379/0"),
         ("AIRFLOW_URL", "https://airflow.example.org"),
-        ("KAFKA_BOOTSTRAP", "k1.example.org:9093, k2.example.org:9093"),
+        ("KAFKA_BOOTSTRAP", "localhost:9092,[::1]:9093"),
+        ("CA_FILE", CA),
     ],
 )
 def test_encrypted_and_local_connections_are_accepted_in_production(
@@ -106,6 +112,37 @@ def test_encrypted_and_local_connections_are_accepted_in_production(
 ) -> None:
     export(monkeypatch, ENVIRONMENT="production", **{name: value})
     assert errors_of(tmp_path) == []
+
+
+def test_kafka_on_another_host_must_be_encrypted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    export(monkeypatch, ENVIRONMENT="staging", KAFKA_BOOTSTRAP="localhost:9093, k2.example.org:9093")
+    (error,) = errors_of(tmp_path)
+    assert error.startswith("OKR_KAFKA_SECURITY_PROTOCOL: Kafka is on another host (k2.example.org), so it must be ")
+    export(monkeypatch, KAFKA_SECURITY_PROTOCOL="SASL_SSL")
+    assert errors_of(tmp_path) == []
+    with pytest.raises(PermanentError, match="OKR_KAFKA_USER"):
+        KafkaConnection.of(load_settings(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("CA_FILE", "/nowhere/ca.pem", "OKR_CA_FILE: /nowhere/ca.pem has no readable certificates"),
+        ("CA_FILE", __file__, "OKR_CA_FILE: .* has no readable certificates"),
+        ("DSN_OWNER", "host=db sslmode=verify-full", "OKR_DSN_OWNER: .*, but it is missing"),
+        ("DSN_OWNER", "host=db sslmode=verify-full sslrootcert=/no", "OKR_DSN_OWNER: .*, but /no cannot be read"),
+        ("REDIS_URL", "rediss://u:p@cache/0?ssl_cert_reqs=none", "OKR_REDIS_URL: ssl_cert_reqs disables the check"),
+        ("REDIS_STATE_URL", "rediss://u@c/0?ssl_check_hostname=false", "OKR_REDIS_STATE_URL: ssl_check_hostname dis"),
+        ("KAFKA_SECURITY_PROTOCOL", "SSL", "OKR_KAFKA_SECURITY_PROTOCOL: .*'PLAINTEXT' or 'SASL_SSL'"),
+        ("KAFKA_PASSWORD", "kafka", "OKR_KAFKA_PASSWORD is too weak for production"),
+    ],
+)
+def test_settings_that_would_disable_or_break_tls_are_errors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, expected: str
+) -> None:
+    export(monkeypatch, ENVIRONMENT="production", **{name: value})
+    (error,) = errors_of(tmp_path)
+    assert re.match(expected, error)
 
 
 @pytest.mark.parametrize("host", ["db", "10.0.0.9", "localhost.example.org", "127.0.0.1,db.example.org"])

@@ -48,9 +48,10 @@ PRODUCE = """
 from ingestion.contract_validation import encode
 from ingestion.producer import EventProducer
 from lakehouse.contracts.coffee_machine import CoffeeMachineDescaled
+from lakehouse.kafka_connection import KafkaConnection
 from lakehouse.settings import load_settings
 
-with EventProducer(load_settings().kafka_bootstrap) as producer:
+with EventProducer(KafkaConnection.of(load_settings())) as producer:
     for number in range(3):
         data = CoffeeMachineDescaled(machine_id=f"m{number}", litres=0.5)
         producer.send(encode(data, at=datetime.now(UTC), source="test"))

@@ -16,6 +16,7 @@ from ingestion.rejected_messages_report import read_rejected
 from ingestion.spool import Drainer, Spool
 from lakehouse.field_encryption.decryption import NO_KEY, NOT_READABLE
 from lakehouse.field_encryption.open_keys import open_data_keys
+from lakehouse.kafka_connection import KafkaConnection
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
 from tests.ops.field_encryption.conftest import Send, check_in, new_key, planted, user, with_keys
@@ -93,7 +94,7 @@ def test_a_spool_that_was_emptied_contains_no_personal_field(pipeline: Settings,
     spool = Spool(tmp_path / "spool", "test")
     spool.append(planted(mark))
     assert any(mark.encode() in path.read_bytes() for path in (tmp_path / "spool").iterdir())
-    drainer = Drainer(spool, pipeline.kafka_bootstrap)
+    drainer = Drainer(spool, KafkaConnection.of(pipeline))
     assert drainer.drain(30).sent == len(planted(mark))
     drainer.close()
     spool.close()

@@ -13,6 +13,7 @@ from ingestion.landing.consumer import land
 from ingestion.loading import load
 from ingestion.producer import EventProducer
 from ingestion.sources.simulator import SCALES, messages, organisation
+from lakehouse.kafka_connection import KafkaConnection
 from lakehouse.settings import Settings
 from tests.benchmarks.events import fill
 from tests.databases import NewDatabase
@@ -32,7 +33,7 @@ def cpu_of(work: Callable[[], object]) -> float:
 
 
 def send_organisation(settings: Settings) -> None:
-    with EventProducer(settings.kafka_bootstrap) as producer:
+    with EventProducer(KafkaConnection.of(settings)) as producer:
         scale = replace(SCALES["default"], teams=SCALES["default"].teams // 3, users=SCALES["default"].users // 3)
         for message in messages(organisation(7, scale), datetime(2026, 11, 20, 12, tzinfo=UTC)):
             producer.send_raw(message.event.topic, message.event.key, message.event.value)

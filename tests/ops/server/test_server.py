@@ -11,6 +11,7 @@ import pytest
 
 from ingestion.contract_validation import EncodedEvent
 from ingestion.producer import EventProducer
+from lakehouse.kafka_connection import KafkaConnection
 from lakehouse.settings import Settings
 from tests.figures import report
 from tests.infra.server.release_wheels import release_wheel
@@ -48,7 +49,7 @@ def test_provisioning_again_changes_nothing(server: Server) -> None:
 
 
 def test_events_land_in_a_lake_that_only_our_group_reads(server: Server, kafka: Settings, check_in: CheckIn) -> None:
-    with EventProducer(kafka.kafka_bootstrap) as producer:
+    with EventProducer(KafkaConnection.of(kafka)) as producer:
         for number in range(100):
             producer.send(check_in(number))
         producer.flush()

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import redis
 
-from infra.local.redis_users import SERVING, STATE
+from infra.redis.users import SERVING, STATE
 from ingestion.state.redis_figures import RealtimeFigures, open_redis
 from ingestion.state.store import StateStore
 from lakehouse.warehouse import connect

@@ -18,6 +18,7 @@ from confluent_kafka import Consumer
 from ingestion.contract_validation import EncodedEvent, decode, extensions_of
 from lakehouse.errors import ContractViolation, RetryableError
 from lakehouse.ids import uuid7
+from lakehouse.kafka_connection import KafkaConnection
 from lakehouse.settings import Settings
 from serving.errors import NotPersisted
 from serving.experiments.versions_of_arms import Assigned
@@ -113,7 +114,7 @@ def test_a_shipped_event_equals_the_event_of_the_documented_route(
     attributes = attributes_text({"requestid": "r-1", "traceparent": "00-1-2-01"})
     log.append_from_templates([(template_of(event, prediction_id), served.bytes)], attributes)
     log.append([event])
-    ship_all(Shipper(tmp_path, kafka.kafka_bootstrap))
+    ship_all(Shipper(tmp_path, KafkaConnection.of(kafka)))
     by_template, complete = (decode(TOPIC, value, key.encode()) for value in sent(kafka, key, 2))
     assert complete.envelope == decode(TOPIC, event.value).envelope
     assert by_template.payload.prediction_id == str(served) == str(by_template.envelope.id)
@@ -135,7 +136,7 @@ def test_a_killed_worker_loses_no_recorded_prediction(kafka: Settings, tmp_path:
         recorded += process.stdout.readlines()
     ids = {str(uuid.UUID(line.strip())) for line in recorded if len(line) == 33}
     assert len(ids) >= 9_000
-    ship_all(Shipper(tmp_path, kafka.kafka_bootstrap))
+    ship_all(Shipper(tmp_path, KafkaConnection.of(kafka)))
     shipped = ids_of(sent(kafka, key, len(ids)))
     assert ids <= set(shipped)
     assert len(shipped) == len(set(shipped))
@@ -150,14 +151,14 @@ def test_a_shipper_that_dies_before_its_mark_sends_again_with_the_same_ids(
     template = template_of(event, prediction_id)
     for _ in range(2):
         log.append_from_templates([(template, new_id().bytes)])
-    dies = Shipper(tmp_path, kafka.kafka_bootstrap)
+    dies = Shipper(tmp_path, KafkaConnection.of(kafka))
     with monkeypatch.context() as patch:
         patch.setattr("serving.prediction_log.segment_reader.SegmentReader.mark_shipped", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             dies.ship()
     log.append_from_templates([(template, new_id().bytes)])  # uses a template that was defined before
-    ship_all(Shipper(tmp_path, kafka.kafka_bootstrap))
-    ship_all(Shipper(tmp_path, kafka.kafka_bootstrap))  # begins after the mark, and sends nothing again
+    ship_all(Shipper(tmp_path, KafkaConnection.of(kafka)))
+    ship_all(Shipper(tmp_path, KafkaConnection.of(kafka)))  # begins after the mark, and sends nothing again
     shipped = ids_of(sent(kafka, key, 5))
     assert (len(shipped), len(set(shipped))) == (5, 3)
 
@@ -167,7 +168,7 @@ def test_while_the_broker_is_away_predictions_wait_and_then_the_log_is_full(tmp_
     event, prediction_id = event_of(key)
     template, recorded = template_of(event, prediction_id), 0
     log.append_from_templates([(template, new_id().bytes)])
-    away = Shipper(tmp_path, "127.0.0.1:9")
+    away = Shipper(tmp_path, KafkaConnection("127.0.0.1:9"))
     with pytest.raises(RetryableError):
         away.ship()
     uses = [(template, new_id().bytes) for _ in range(1_000)]
@@ -181,7 +182,7 @@ def test_while_the_broker_is_away_predictions_wait_and_then_the_log_is_full(tmp_
     assert sum(file.stat().st_blocks * 512 for file in tmp_path.iterdir()) <= LIMITS.bytes
     assert log.counts == {"posted": recorded + 1, "not_persisted": 1_000}
     log.stop()
-    ship_all(Shipper(tmp_path, kafka.kafka_bootstrap))
+    ship_all(Shipper(tmp_path, KafkaConnection.of(kafka)))
     assert log.state().bytes == 0
     again = PredictionLog(tmp_path, LIMITS)
     again.append_from_templates(uses)
@@ -202,7 +203,7 @@ def test_a_request_that_does_not_fit_leaves_no_undefined_templates(
     for each in (templates[0], templates[1], templates[19]):
         log.append_from_templates([(each, new_id().bytes)])
     log.stop()
-    ship_all(Shipper(tmp_path, kafka.kafka_bootstrap))
+    ship_all(Shipper(tmp_path, KafkaConnection.of(kafka)))
     assert len(sent(kafka, key, 4)) == 4
     assert not list(tmp_path.glob("*.damaged"))
 
@@ -224,7 +225,7 @@ def test_an_incomplete_record_at_the_end_is_left_out(log: PredictionLog, kafka: 
     log.stop()
     (segment,) = tmp_path.glob(f"*{SUFFIX}")
     os.truncate(segment, segment.stat().st_size - 5)
-    ship_all(Shipper(tmp_path, kafka.kafka_bootstrap))
+    ship_all(Shipper(tmp_path, KafkaConnection.of(kafka)))
     assert len(sent(kafka, key, 1)) == 1
     assert not segment.exists()
 
@@ -235,7 +236,7 @@ def test_a_damaged_segment_is_renamed_and_the_others_are_sent(
     key = f"kr-{new_id()}"
     log.append([event_of(key)[0]])
     (tmp_path / f"0{SUFFIX}").write_bytes(b"not a segment")
-    ship_all(Shipper(tmp_path, kafka.kafka_bootstrap))
+    ship_all(Shipper(tmp_path, KafkaConnection.of(kafka)))
     assert len(sent(kafka, key, 1)) == 1
     assert (tmp_path / "0.damaged").read_bytes() == b"not a segment"
 
@@ -243,7 +244,7 @@ def test_a_damaged_segment_is_renamed_and_the_others_are_sent(
 def test_only_one_of_two_shippers_sends_and_the_other_takes_over(
     log: PredictionLog, kafka: Settings, tmp_path: Path
 ) -> None:
-    key, shippers = f"kr-{new_id()}", [Shipper(tmp_path, kafka.kafka_bootstrap) for _ in range(2)]
+    key, shippers = f"kr-{new_id()}", [Shipper(tmp_path, KafkaConnection.of(kafka)) for _ in range(2)]
     for shipper in shippers:
         shipper.start()
     events = [event_of(key)[0] for _ in range(50)]

@@ -18,6 +18,7 @@ from ingestion.spool import Drainer, Spool
 from lakehouse.contracts import TOPICS
 from lakehouse.contracts.app_metric import AppMetricSampled
 from lakehouse.errors import RetryableError
+from lakehouse.kafka_connection import KafkaConnection
 from lakehouse.settings import Settings
 
 TOPIC = "okr_user_events"
@@ -50,7 +51,7 @@ def test_the_backlog_of_each_group_and_of_raw_is_counted(
         "spool_waiting": 30.0,
         "spool_rejected": 0.0,
     }
-    Drainer(spool, settings.kafka_bootstrap).drain(60)
+    Drainer(spool, KafkaConnection.of(settings)).drain(60)
     before = list(consumer_lag(groups, "h"))
     assert waiting(before, "consumer_lag") == {LANDING: 30.0, STATE: 30.0}
     read = {group: {each.labels["topic"] for each in before if each.app == group} for group in (LANDING, STATE)}
@@ -71,10 +72,10 @@ def test_services_that_respond_are_up_and_others_are_down(settings: Settings, gr
     away = settings.model_copy(update={"dsn_loader": type(settings.dsn_loader)("postgresql://a:b@127.0.0.1:1/c")})
     assert [
         next(each).value
-        for each in (kafka_up(settings.kafka_bootstrap, "h"), postgresql_up(settings, "h"), redis_up(settings, "h"))
+        for each in (kafka_up(KafkaConnection.of(settings), "h"), postgresql_up(settings, "h"), redis_up(settings, "h"))
     ] == [1, 1, 1]
     assert next(postgresql_up(away, "h")).value == 0.0
-    assert next(kafka_up("127.0.0.1:1", "h")).value == 0.0
+    assert next(kafka_up(KafkaConnection("127.0.0.1:1"), "h")).value == 0.0
 
 
 def test_without_postgresql_there_is_no_sample(settings: Settings, groups: list[Group]) -> None:

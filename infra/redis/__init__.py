@@ -1,0 +1,1 @@
+"""Access control in Redis: one user per service, for the local stack and for servers."""

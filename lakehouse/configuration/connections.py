@@ -1,0 +1,98 @@
+"""Connect to each server that the settings name, and say whether the connection is encrypted or why it fails."""
+
+import ssl
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from urllib.parse import urlsplit
+
+from lakehouse.configuration.requirements import DSNS, PAGES, REDIS_URLS
+from lakehouse.connection_limits import Limits
+from lakehouse.errors import OkrError, RetryableError
+from lakehouse.http_client import http_client
+from lakehouse.kafka_connection import KafkaConnection
+from lakehouse.redis_connection import new_client, redis_address
+from lakehouse.settings import Settings
+from lakehouse.tls_problems import tls_problem
+from lakehouse.warehouse import connect, parts_of
+
+LIMIT_S = 5.0
+LIMITS = Limits(statement_s=5, lock_s=5, idle_s=5)
+NOT_ENCRYPTED = "not encrypted"
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """The result of connecting to the server of a setting. `text` is the encryption, or why the connection failed."""
+
+    setting: str
+    server: str
+    text: str
+    is_connected: bool
+
+
+def attempts(settings: Settings) -> Iterator[Attempt]:
+    """Yield one attempt for each setting that names a server, in a fixed order."""
+    if settings.kafka_bootstrap:
+        yield _attempt("kafka_bootstrap", settings.kafka_bootstrap, partial(_kafka, settings))
+    for field in DSNS:
+        dsn = getattr(settings, field).get_secret_value()
+        if dsn and not dsn.startswith("sqlite"):
+            parts = parts_of(dsn)
+            yield _attempt(field, f"{parts['host']}:{parts['port']}", partial(_postgresql, dsn))
+    for field in REDIS_URLS:
+        if url := getattr(settings, field).get_secret_value():
+            server = f"{urlsplit(url).hostname}:{urlsplit(url).port}"
+            yield _attempt(field, server, partial(_redis, redis_address(settings, field)))
+    for field in PAGES:
+        if url := getattr(settings, field):
+            yield _attempt(field, url, partial(_http, url, settings.ca_file))
+
+
+def _attempt(field: str, server: str, run: Callable[[], str]) -> Attempt:
+    setting = f"OKR_{field.upper()}"
+    try:
+        return Attempt(setting, server, run(), is_connected=True)
+    except OkrError as error:
+        return Attempt(setting, server, " ".join(str(error).split()), is_connected=False)
+    except Exception as error:  # client libraries raise their own errors
+        text = tls_problem(error, server) or f"{type(error).__name__}: {' '.join(str(error).split())}"
+        return Attempt(setting, server, text, is_connected=False)
+
+
+def _kafka(settings: Settings) -> str:
+    from confluent_kafka import KafkaException
+    from confluent_kafka.admin import AdminClient
+
+    connection = KafkaConnection.of(settings)
+    try:
+        AdminClient(connection.client_settings()).list_topics(timeout=LIMIT_S)
+    except KafkaException as error:
+        connection.require_usable()
+        raise RetryableError(f"No broker answered ({error.args[0].str()}).") from error
+    return f"{connection.protocol}, user {connection.user}" if connection.user else NOT_ENCRYPTED
+
+
+def _postgresql(dsn: str) -> str:
+    with connect(dsn, application="okr-config", limits=LIMITS) as connection:
+        query = "SELECT version FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
+        row = connection.execute(query).fetchone()
+        version = row[0] if row is not None else None
+        return f"{version or NOT_ENCRYPTED}, role {connection.info.user}"
+
+
+def _redis(url: str) -> str:
+    with new_client(url, LIMIT_S) as client:
+        connection = client.connection_pool.make_connection()
+        connection.connect()  # logs in, but sends no command, which the user might not be allowed to use
+        connection.disconnect()
+    parts = urlsplit(url)
+    return f"{'TLS' if parts.scheme == 'rediss' else NOT_ENCRYPTED}, user {parts.username}"
+
+
+def _http(url: str, ca_file: str) -> str:
+    with http_client(url, timeout_s=LIMIT_S, ca_file=ca_file) as client, client.stream("GET", "/") as answer:
+        stream = answer.extensions.get("network_stream")
+        encrypted = stream.get_extra_info("ssl_object") if stream is not None else None
+        version = encrypted.version() if isinstance(encrypted, ssl.SSLObject | ssl.SSLSocket) else None
+        return f"{version or NOT_ENCRYPTED}, status {answer.status_code}"
