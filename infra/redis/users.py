@@ -23,7 +23,7 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
     ),
     # The live figures, but no sessions.
     STATE: (
-        *CONNECTION, *TRANSACTION, "watch", "unwatch", "get", "set", "del", "incrby", "hset", "zadd",
+        *CONNECTION, *TRANSACTION, "watch", "unwatch", "set", "del", "incrby", "hset", "zadd",
         "zremrangebyscore",
     ),
     METRICS: (*CONNECTION, "ping"),  # only whether the server responds

@@ -50,7 +50,7 @@ def test_each_client_trusts_the_authority_of_the_settings_and_no_other(
     with closing(CLIENTS[client](secured_redis.settings())) as connected:
         assert connected.set("okr:figures:x" if "state" in client else "okr:x", 1)
     with closing(CLIENTS[client](secured_redis.settings(ca_file=other_authority.file))) as stranger:
-        assert "certificate verify failed: unable to get local issuer certificate" in why(stranger)
+        assert "certificate verify failed: self-signed certificate in certificate chain" in why(stranger)
 
 
 @pytest.mark.parametrize("client", CLIENTS)
@@ -146,9 +146,8 @@ def test_each_user_has_exactly_the_commands_that_its_service_calls(user: str, se
         admin.script_flush()
         admin.acl_log_reset()
         admin.config_resetstat()
-        of_the_admin = commands(admin)
         WORK[user](secured_redis.settings())
-        called = commands(admin) - of_the_admin
+        called = commands(admin) - {"config|resetstat", "info"}
         assert [(entry["username"], entry["object"]) for entry in admin.acl_log()] == []
     assert called | {"select"} == set(COMMANDS[user])
 
@@ -181,4 +180,4 @@ def commands(admin: "redis.Redis") -> set[str]:
 
 def commands_of(secured_redis: SecuredRedis) -> list[object]:
     with secured_redis.admin() as admin:
-        return list(admin.execute_command("COMMAND", "LIST"))  # type: ignore[no-untyped-call]
+        return list(admin.command_list())
