@@ -5,9 +5,10 @@
 
 import contextlib
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from ingestion.client_errors import is_permanent
+from ingestion.client_errors import call_client, is_permanent
 from ingestion.producer import DELIVERY_MS, new_producer, wait_for_broker
 from lakehouse.errors import RetryableError
 from lakehouse.kafka_connection import KafkaConnection
@@ -42,27 +43,13 @@ class BulkProducer:
             RetryableError: some messages may not have been written. Send all of them again: event ids make duplicates
                 harmless.
         """
-        from confluent_kafka import KafkaException
-
         self._failed.clear()
-        try:
-            producer = self._connected(min(CONNECT_S, limit_s))
-            waiting = [{"key": each.key, "value": each.value} for each in messages]
-            while waiting:
-                producer.produce_batch(self._topic, waiting, on_delivery=self._on_failure)
-                waiting = [each for each in waiting if each.pop("_error", None) is not None]
-                if waiting and producer.flush(limit_s):
-                    break  # the client's queue stayed full until the time limit
-            unsent = len(waiting) + producer.flush(limit_s)
-        except (
-            KafkaException,
-            BufferError,
-            SystemError,
-        ) as error:  # SystemError: the client failed without setting an exception
+        unsent, failure = call_client(self._kafka, partial(self._deliver, messages, limit_s))
+        if failure:
             self.close()
             raise RetryableError(
-                f"The Kafka client for {self._kafka.bootstrap} failed ({error}). The messages will be sent again."
-            ) from error
+                f"The Kafka client for {self._kafka.bootstrap} failed ({failure}). The messages will be sent again."
+            )
         transient = [error for _, error in self._failed if not is_permanent(error)]
         if unsent or transient:
             self.close()
@@ -72,6 +59,17 @@ class BulkProducer:
                 f"messages within {limit_s:.0f} s{reason}. They will be sent again."
             )
         return [(message, error.str()) for message, error in self._failed]
+
+    def _deliver(self, messages: Sequence[KeyedMessage], limit_s: float) -> int:
+        """Send messages and wait. Return how many were not sent within the limit."""
+        producer = self._connected(min(CONNECT_S, limit_s))
+        waiting = [{"key": each.key, "value": each.value} for each in messages]
+        while waiting:
+            producer.produce_batch(self._topic, waiting, on_delivery=self._on_failure)
+            waiting = [each for each in waiting if each.pop("_error", None) is not None]
+            if waiting and producer.flush(limit_s):
+                break  # the client's queue stayed full until the time limit
+        return len(waiting) + producer.flush(limit_s)
 
     def close(self) -> None:
         """Disconnect, without waiting for messages in flight."""

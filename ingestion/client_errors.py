@@ -1,6 +1,7 @@
 """The Kafka client's errors: which of them are permanent, and rate-limited logging of connection errors."""
 
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from lakehouse.kafka_connection import KafkaConnection
@@ -27,6 +28,25 @@ class ClientErrors:
         if now - self._last.get(error.code(), float("-inf")) > QUIET_SECONDS:
             self._last[error.code()] = now
             log.warning("the Kafka client has a problem and keeps retrying", error=self._kafka.explain(error))
+
+
+def call_client(kafka: KafkaConnection, call: Callable[[], int]) -> tuple[int, str]:
+    """Call methods of a client. Return the result and "", or 0 and why the client failed permanently.
+
+    A failed client raises KafkaException; or KafkaError, which lacks the attributes of an exception and must not become
+    the context of another one, because tracebacks could not be printed; or SystemError, if it has called a function of
+    ours after its failure.
+    """
+    from confluent_kafka import KafkaError, KafkaException
+
+    try:
+        return call(), ""
+    except KafkaException as error:
+        return 0, kafka.explain(error.args[0])
+    except KafkaError as error:  # type: ignore[misc]
+        return 0, kafka.explain(error)
+    except (SystemError, BufferError) as error:
+        return 0, str(error)
 
 
 def is_permanent(error: "KafkaError") -> bool:

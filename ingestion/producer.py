@@ -4,10 +4,11 @@ import contextlib
 import time
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from ingestion.client_errors import ClientErrors
+from ingestion.client_errors import ClientErrors, call_client
 from ingestion.contract_validation import EncodedEvent
 from lakehouse.errors import ContractViolation, OkrError, RetryableError
 from lakehouse.kafka_connection import KafkaConnection
@@ -161,16 +162,13 @@ class EventProducer:
         Raises:
             RetryableError: the client has failed permanently. It reports such a failure on the next call.
         """
-        from confluent_kafka import KafkaException
-
-        try:
-            return call(seconds)
-        except (KafkaException, SystemError) as error:  # SystemError: the client failed without setting an exception
-            reason = self._kafka.explain(error.args[0]) if isinstance(error, KafkaException) else error
+        result, reason = call_client(self._kafka, partial(call, seconds))
+        if reason:
             raise RetryableError(
                 f"The Kafka client for {self._kafka.bootstrap} failed ({reason}). Send unacknowledged messages again "
                 "with a new producer: each event id counts once."
-            ) from error
+            )
+        return result
 
     def _on_delivery(self, error: "KafkaError | None", message: "Message") -> None:
         topic = message.topic() or ""
