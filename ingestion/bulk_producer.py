@@ -69,7 +69,7 @@ class BulkProducer:
             waiting = [each for each in waiting if each.pop("_error", None) is not None]
             if waiting and producer.flush(limit_s):
                 break  # the client's queue stayed full until the time limit
-        return len(waiting) + producer.flush(limit_s)
+        return len(waiting) + int(producer.flush(limit_s))
 
     def close(self) -> None:
         """Disconnect, without waiting for messages in flight."""

@@ -43,7 +43,7 @@ def call_client(kafka: KafkaConnection, call: Callable[[], int]) -> tuple[int, s
         return call(), ""
     except KafkaException as error:
         return 0, kafka.explain(error.args[0])
-    except KafkaError as error:  # type: ignore[misc]
+    except KafkaError as error:
         return 0, kafka.explain(error)
     except (SystemError, BufferError) as error:
         return 0, str(error)

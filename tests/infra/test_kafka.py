@@ -23,7 +23,7 @@ def test_topics_that_the_broker_lists_late_exist_when_the_start_ends(
 ) -> None:
     """The controller confirms a topic before the broker lists it; a fault test once deleted topics in between."""
     late = [set(TOPICS[:1]), set(TOPICS[:3]), set(TOPICS)]
-    monkeypatch.setattr(Kafka, "_topic_names", lambda _self: late.pop(0))
+    monkeypatch.setattr("infra.kafka.topics.topic_names", lambda _kafka: late.pop(0))
     Kafka(test_stack).after_start()
     assert late == []
 
