@@ -5,7 +5,6 @@ tested here.
 """
 
 import os
-import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -63,7 +62,7 @@ class Podman:
         """Delete all images and containers."""
         self.run("rm", "--all", "--force", check=False)
         subprocess.run(["umount", self._folder / "store" / "overlay"], capture_output=True, check=False)
-        shutil.rmtree(self._folder)
+        subprocess.run(["rm", "-rf", self._folder], check=True)
 
     @property
     def _options(self) -> list[str]:

@@ -63,6 +63,7 @@ def test_the_program_of_each_role_starts(
     base = whole - packages
     for role, (lock, command) in INSTALLED.items():
         packages = bytes_of(install(lock, tmp_path / role, command))
+        subprocess.run(["rm", "-rf", tmp_path / role], check=True)
         rows.append((role, f"{(base + packages) / 1e6:,.0f}", f"{packages / 1e6:,.0f}"))
     (wheel,) = (source / "dist").glob("okr_lakehouse-*.whl")
     report(

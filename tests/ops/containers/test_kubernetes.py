@@ -77,9 +77,8 @@ def test_the_schema_of_kubernetes_accepts_every_manifest(
     result = checker("kubernetes-validate", "--strict", "--kubernetes-version", VERSION, *files)
     assert result.returncode == 0, result.stdout + result.stderr
     wrong = tmp_path / "wrong.yaml"
-    text = rendered.read_text(encoding="utf-8").replace(
-        "readOnlyRootFilesystem: true", "readOnlyRootFileSystem: true", 1
-    )
+    text = rendered.read_text(encoding="utf-8")
+    text = text.replace("readOnlyRootFilesystem: true", "readOnlyRootFileSystem: true")
     wrong.write_text(text, encoding="utf-8")
     result = checker("kubernetes-validate", "--strict", "--kubernetes-version", VERSION, wrong)
     assert result.returncode == 1

@@ -25,6 +25,7 @@ from infra.local.kafka import Kafka
 from infra.local.ports import choose
 from infra.local.postgres import binary
 from infra.local.stack import Stack
+from infra.local.unprivileged import command_prefix, give_ownership
 from lakehouse.settings import Settings
 from tests.ops.certificates import CertificateAuthority
 from tests.polling import until
@@ -33,19 +34,31 @@ FOLDER = ROOT / "infra" / "containers"
 PASSWORD = "a-password-of-the-tests"
 
 
-def test_postgresql_accepts_its_settings(postgres: Settings, test_stack: Stack, tmp_path: Path) -> None:
-    data = test_stack.state / "postgres" / "data"
+def test_postgresql_accepts_its_settings(postgres: Settings, test_stack: Stack) -> None:
+    home = test_stack.state / "postgres"
+    settings = home / "compose.conf"
 
-    def value(name: str) -> subprocess.CompletedProcess[str]:
-        command = [binary("postgres"), "-D", data, "-C", name, "-c", f"config_file={tmp_path / 'postgresql.conf'}"]
-        return subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    def value(name: str, text: str) -> subprocess.CompletedProcess[str]:
+        settings.write_text(text, encoding="utf-8")
+        give_ownership(settings)
+        command = [
+            *command_prefix(),
+            binary("postgres"),
+            "-D",
+            home / "data",
+            "-C",
+            name,
+            "-c",
+            f"config_file={settings}",
+        ]
+        return subprocess.run(command, cwd=home, capture_output=True, text=True, timeout=20, check=False)
 
     text = (FOLDER / "postgresql.conf").read_text(encoding="utf-8")
-    (tmp_path / "postgresql.conf").write_text(text, encoding="utf-8")
-    assert value("reserved_connections").stdout == "100\n"
-    assert value("log_statement").stdout == "none\n"
-    (tmp_path / "postgresql.conf").write_text(f"{text}no_such_setting = 1\n", encoding="utf-8")
-    assert value("log_statement").returncode != 0
+    assert value("reserved_connections", text).stdout == "100\n"
+    assert value("log_statement", text).stdout == "none\n"
+    wrong = value("log_statement", f"{text}no_such_setting = 1\n")
+    assert wrong.returncode != 0
+    assert "no_such_setting" in wrong.stderr
 
 
 @pytest.fixture(scope="module")
