@@ -3,6 +3,7 @@
 The age of a process does not show whether it is ready, because on a busy machine imports may take any amount of time.
 """
 
+import contextlib
 import os
 import socket
 from pathlib import Path
@@ -26,8 +27,14 @@ def report_ready() -> None:
 
 
 def report_alive() -> None:
-    """Tell systemd that this process still makes progress. A unit with WatchdogSec is restarted if this stops."""
+    """Report that this process still makes progress: to systemd, and by the age of the file named by OKR_READY_FILE.
+
+    A unit with WatchdogSec, and a pod whose liveness probe checks the age of the file, are restarted if this stops.
+    """
     notify_systemd("WATCHDOG=1")
+    if name := os.environ.get(READY_FILE):
+        with contextlib.suppress(FileNotFoundError):  # it is not ready yet
+            os.utime(name)
 
 
 def notify_systemd(state: str) -> None:

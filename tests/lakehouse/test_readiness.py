@@ -45,3 +45,17 @@ def test_systemd_is_told_when_a_unit_is_ready_and_alive(
 def test_without_systemd_nothing_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(NOTIFY_SOCKET, raising=False)
     report_alive()
+
+
+def test_the_age_of_the_file_shows_whether_a_process_makes_progress(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "ready"
+    monkeypatch.setenv(READY_FILE, str(file))
+    report_alive()
+    assert not file.exists()  # it is not ready yet
+    report_ready()
+    os.utime(file, (0, 0))
+    report_alive()
+    assert file.stat().st_mtime > 0
+    assert is_ready(file, os.getpid())

@@ -18,7 +18,7 @@ WORKLOADS = {"Deployment", "StatefulSet", "Job"}
 # Policies of checkov that do not apply, each with its reason.
 NOT_APPLICABLE = {
     "CKV_DOCKER_7": "the base is an argument, and infra/containers/build refuses one without a digest",
-    "CKV_K8S_8": "a worker has no endpoint; when it fails, its process ends and is started again",
+    "CKV_K8S_8": "when metrics or guard fail, the process ends and is started again",
     "CKV_K8S_9": "nothing sends requests to Airflow's DAG processor and triggerer",
     "CKV_K8S_15": "images are named by digest, so pulling them again cannot change them",
     "CKV_K8S_38": "the scheduler creates the pods of tasks",
