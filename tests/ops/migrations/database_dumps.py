@@ -2,15 +2,17 @@
 
 import re
 import subprocess
+from collections.abc import Sequence
 
 from infra.local.postgres import binary
 
 VOLATILE = re.compile(r"^\\(un)?restrict .*$", re.MULTILINE)  # pg_dump writes a random key there
 
 
-def dump(dsn: str, *, with_rows: bool) -> list[str]:
-    """Return the lines of a dump of a database, without what differs between two dumps of the same content."""
-    command = [str(binary("pg_dump")), "--dbname", dsn, *([] if with_rows else ["--schema-only"])]
+def dump(dsn: str, *, with_rows: bool, without: Sequence[str] = ()) -> list[str]:
+    """Return the lines of a dump of a database, without some tables and what differs between equal databases."""
+    options = [*([] if with_rows else ["--schema-only"]), *(f"--exclude-table={table}" for table in without)]
+    command = [str(binary("pg_dump")), "--dbname", dsn, *options]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return VOLATILE.sub("", done.stdout).splitlines()
 

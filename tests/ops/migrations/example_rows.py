@@ -24,6 +24,7 @@ VALUES_BY_TYPE: Mapping[str, str] = {
 # Columns whose check allows only certain values. None: leave it null.
 VALUES_BY_COLUMN: Mapping[str, str | None] = {
     "api.check_in_request.operation": "record",
+    "app.data_key.destroyed_at": None,
     "auth.account.role": "lead",
     "auth.audit_event.outcome": "success",
     "auth.revocation.kind": "account",

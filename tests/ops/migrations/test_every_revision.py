@@ -17,6 +17,9 @@ from tests.figures import report
 from tests.ops.migrations.database_dumps import difference, dump
 from tests.ops.migrations.example_rows import fill_empty_tables
 
+# Tables that a downgrade keeps on purpose if they contain rows.
+KEPT = {"0050": ["app.data_key"]}
+
 
 @pytest.fixture
 def empty_database(test_stack: Stack, postgres: Settings) -> Iterator[Settings]:
@@ -63,7 +66,7 @@ def _goes_down_and_up_again(
     fill_empty_tables(connection)  # new tables have rows when they are dropped
     up = dump(superuser, with_rows=False)
     assert revert(dsn, previous) == previous
-    changed = difference(before, dump(superuser, with_rows=True))
+    changed = difference(before, dump(superuser, with_rows=True, without=KEPT.get(revision, ())))
     assert not changed, f"{revision} up and down is not the same database: {changed}"
     migrate(dsn, to=revision)
     changed = difference(up, dump(superuser, with_rows=False))
