@@ -17,7 +17,7 @@ LEFT JOIN dim_key_result AS k ON c.key_result_id = k.key_result_id AND k.is_curr
 WHERE c.is_key_result_known <> (k.key_result_id IS NOT NULL)
 
 -- name: new_progress_is_plausible (acceptable)
--- expect: of 50 or more new check-ins since the last publication, at most 20 % exceed 100 times the targeted gain
+-- expect: of 50 or more new check-ins, at most 20 % differ from the baseline by over 100 times the targeted gain
 SELECT check_ins, implausible
 FROM (
     SELECT count(*) AS check_ins, count(*) FILTER (WHERE abs(c.progress_ratio) > 100) AS implausible

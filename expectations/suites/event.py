@@ -47,7 +47,7 @@ def _plausibility_rules(frame: "pd.DataFrame") -> tuple[Rule, ...]:
         _mostly_between(frame, "years_are_plausible", "occurred_year", (EARLIEST_YEAR, None),
                 f"events occurred in {EARLIEST_YEAR} or later"),
         _mostly_between(frame, "progress_is_plausible", "progress_ratio", (-MAX_PROGRESS, MAX_PROGRESS),
-                f"the progress of check-ins is at most {MAX_PROGRESS:g} times the targeted gain"),
+                f"check-ins differ from the baseline by at most {MAX_PROGRESS:g} times the targeted gain"),
         _mostly_between(frame, "ratios_are_ratios", "sampled_ratio", (0, 1), "metrics with the unit ratio are 0-1"),
         _mostly_between(frame, "intervals_are_ordered", "interval_width", (0, 1),
                 "a forecast's low is not above its high"),

@@ -28,7 +28,7 @@ class Right(StrEnum):
     DEFINE = "define cycles, teams, users, objectives and key results"
     READ_SYSTEM = "read the health and metrics of the installation"
     SEE_PAGES = "see the scorecard"
-    SEE_SITES = "see the catalog and the quality reports"
+    SEE_SITES = "see the dbt docs and the Data Docs"
     SEE_DOCS = "see the API's description"
     MANAGE_ACCOUNTS = "manage accounts and API keys"
     ADMINISTER = "administer the installation"

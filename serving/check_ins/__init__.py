@@ -1,1 +1,4 @@
-"""Check-ins and corrections posted by apps. Each is recorded exactly once, even if it is sent repeatedly."""
+"""Check-ins and corrections posted by apps.
+
+A request that is repeated with the same idempotency key or check-in id is recorded only once.
+"""

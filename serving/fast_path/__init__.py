@@ -1,1 +1,1 @@
-"""Answer POST /predict from memory, before FastAPI, with the same responses as the regular route."""
+"""Answer the most common requests to POST /predict before FastAPI, with the same responses as the regular route."""

@@ -1,4 +1,4 @@
-"""Answer the most common requests to POST /predict from memory (`FastProtocol`), in front of the regular route.
+"""Answer the most common requests to POST /predict (`FastProtocol`), in front of the regular route.
 
 A common request comes from a caller whose credential was verified recently and who is within the rate limit. Its JSON
 body has `key_result_ids` whose forecasts are prepared, or one row of `features` (fast_features.py). All other requests,

@@ -135,7 +135,7 @@ def test_a_worker_is_killed_before_its_checkpoint(
         pipeline,
         fault="killed between a commit and its checkpoint",
         thread="kafka-delta-ingest #184",
-        happened="the checkpoint was skipped after the restart, and the log grew",
+        happened="the checkpoint was skipped after the restart, and the Delta log grew",
         sent=1000,
     )
 
