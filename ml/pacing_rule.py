@@ -52,7 +52,10 @@ def pacing_probability(rows: Rows) -> "NDArray[float64]":
 
 
 def _reason(progress: float, elapsed: float) -> str:
+    needed = round(ACHIEVED_SCORE * max(elapsed, MIN_ELAPSED_RATIO), 9)
+    at_least = "" if elapsed >= MIN_ELAPSED_RATIO else f", which counts as at least {percent(MIN_ELAPSED_RATIO)}"
     return (
-        f"Pacing rule (no model is better here): progress is at {percent(progress)} after {percent(elapsed)} of the "
-        f"cycle. At least {percent(ACHIEVED_SCORE)} of the elapsed share would be on pace."
+        f"Pacing rule (no model is better here): progress is at {percent(progress, beside=(needed,))} after "
+        f"{percent(elapsed)} of the cycle. On track means at least {percent(needed)} "
+        f"({percent(ACHIEVED_SCORE)} of the elapsed share{at_least})."
     )

@@ -50,7 +50,9 @@ class KeyResult(BaseModel):
     progress_ratio: float | None = Field(description="(value - baseline) / (target - baseline), not clipped.")
     score_ratio: float | None = Field(description="Progress clipped to 0-1.")
     expected_progress_ratio: float | None = Field(description="Share of the cycle that has elapsed.")
-    pace_ratio: float | None = Field(description="Progress divided by expected progress; 1 is exactly on pace.")
+    pace_ratio: float | None = Field(
+        description="Progress divided by expected progress; 1 is a straight line from baseline to target."
+    )
     status: Status
     status_since: date | None
     opened_at: datetime | None = Field(description="Time at which the key result entered the cycle, UTC.")

@@ -97,7 +97,7 @@ class ScorecardPage:
 
     @property
     def is_by_pacing_rule(self) -> bool:
-        """Whether the forecasts are those of the pacing rule: on pace or off pace, without an interval."""
+        """Whether the forecasts are those of the pacing rule: on track or not, without an interval."""
         return self.model.role == "pacing_rule"
 
     @property
@@ -130,7 +130,7 @@ class KeyResultPage:
 
     @property
     def is_by_pacing_rule(self) -> bool:
-        """Whether the forecasts are those of the pacing rule: on pace or off pace, without an interval."""
+        """Whether the forecasts are those of the pacing rule: on track or not, without an interval."""
         return self.model.role == "pacing_rule"
 
 

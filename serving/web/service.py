@@ -1,4 +1,4 @@
-"""Build the content of the pages from one publication. This module does not depend on HTTP or HTML."""
+"""Build the content of the pages from one publication. This module uses neither FastAPI nor HTML."""
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping

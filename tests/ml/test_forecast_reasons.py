@@ -88,10 +88,21 @@ def test_the_pacing_rule_says_that_it_is_a_rule(current: list[dict[str, Any]]) -
     behind = current[0] | {"progress_ratio": 0.34, "elapsed_ratio": 0.5}
     first, second = PacingRule().forecast([on_pace, behind])
     assert (first.probability, second.probability) == (1.0, 0.0)
-    assert first.reasons[0].startswith(
-        "Pacing rule (no model is better here): progress is at 35% after 50% of the cycle"
+    assert first.reasons[0] == (
+        "Pacing rule (no model is better here): progress is at 35% after 50% of the cycle. On track means at least 35% "
+        "(70% of the elapsed share)."
     )
     assert (first.low, first.high) == (0.0, 1.0)
+
+
+def test_the_pacing_rule_counts_at_least_a_tenth_of_the_cycle(current: list[dict[str, Any]]) -> None:
+    early = current[0] | {"progress_ratio": 0.0698, "elapsed_ratio": 0.05}
+    (forecast,) = PacingRule().forecast([early])
+    assert forecast.probability == 0.0
+    assert forecast.reasons[0].endswith(
+        "progress is at 6.98% after 5% of the cycle. On track means at least 7% (70% of the elapsed share, which "
+        "counts as at least 10%)."
+    )
 
 
 def test_current_rows_are_the_latest_of_each_key_result(published: Settings, history: Rows) -> None:

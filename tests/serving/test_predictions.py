@@ -202,7 +202,7 @@ def test_without_a_champion_the_pacing_rule_serves_and_is_named(api: Api, tmp_pa
     assert body["predictions"][0]["probability"] == 0.0
     assert "pacing rule" in listed["detail"]
     assert listed["versions"] == []
-    assert "Off pace" in page.text
+    assert "Not on track" in page.text
 
 
 def test_a_check_in_becomes_a_valid_event(api: Api, app_headers: dict[str, str]) -> None:

@@ -217,7 +217,7 @@ class KeyResult(Struct, frozen=True, kw_only=True):
     expected_progress_ratio: float | None
     """Share of the cycle that has elapsed."""
     pace_ratio: float | None
-    """Progress divided by expected progress; 1 is exactly on pace."""
+    """Progress divided by expected progress; 1 is a straight line from baseline to target."""
     status: str
     status_since: date | None
     opened_at: datetime | None
@@ -287,7 +287,7 @@ class ListedKeyResult(Struct, frozen=True, kw_only=True):
     expected_progress_ratio: float | None
     """Share of the cycle that has elapsed."""
     pace_ratio: float | None
-    """Progress divided by expected progress; 1 is exactly on pace."""
+    """Progress divided by expected progress; 1 is a straight line from baseline to target."""
     status: str
     status_since: date | None
     opened_at: datetime | None
