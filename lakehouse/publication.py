@@ -121,18 +121,20 @@ class Rollback:
     is_changed: bool
 
 
-def rollback(dsn_transform: str, *, leaving: int | None = None) -> Rollback:
+def rollback(dsn_transform: str, *, current_publication_id: int | None = None) -> Rollback:
     """Make the previous publication current again and put publications on hold until `resume`.
 
-    `leaving` is the publication that the caller sees as current. With it, the call can be repeated: if that publication
-    has already been rolled back, nothing changes.
+    `current_publication_id` is the publication that the caller sees as current. With it, the call can be repeated: if
+    that publication has already been rolled back, nothing changes.
 
     Raises:
-        NotPossible: there is no older version to return to, or a publication other than `leaving` is current.
+        NotPossible: there is no older version to return to, or another publication is current.
     """
     with publisher(dsn_transform) as connection:
-        if leaving is not None and (restored := _current_if_left(connection, leaving)) is not None:
-            return Rollback(restored, is_changed=False)
+        if current_publication_id is not None:
+            restored_before = _current_if_rolled_back(connection, current_publication_id)
+            if restored_before is not None:
+                return Rollback(restored_before, is_changed=False)
         older = connection.execute(read_sql("lakehouse", "rollback_target").encode()).fetchone()
         if older is None:
             raise NotPossible("There is no older publication to roll back to.")
@@ -153,18 +155,18 @@ def resume(dsn_transform: str) -> list[int]:
     return sorted(int(str(publication_id)) for (publication_id,) in rolled_back)
 
 
-def _current_if_left(connection: "Connection[Any]", leaving: int) -> Publication | None:
-    """Return None if `leaving` is current; if it has been rolled back, return the publication that is current now."""
+def _current_if_rolled_back(connection: "Connection[Any]", publication_id: int) -> Publication | None:
+    """Return None if a publication is current; if it has been rolled back, return the one that is current now."""
     current_publication = read_current(connection)
-    if current_publication is None or current_publication.publication_id == leaving:
+    if current_publication is None or current_publication.publication_id == publication_id:
         return None
     rolled_back = connection.execute(
         "SELECT 1 FROM ops.publication WHERE publication_id = %s AND rolled_back_at IS NOT NULL AND resumed_at IS NULL",
-        (leaving,),
+        (publication_id,),
     ).fetchone()
     if rolled_back is None:
         raise NotPossible(
-            f"Publication {current_publication.publication_id} is current, not {leaving}. Nothing was changed."
+            f"Publication {current_publication.publication_id} is current, not {publication_id}. Nothing was changed."
         )
     return current_publication
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Hold:
-    """One row of ops.publication_hold; the comments of the view describe its columns."""
+    """One row of ops.publication_hold. The comments of the view describe its columns; `because` is `reason` here."""
 
     held_since: datetime
     kind: str
@@ -29,11 +29,11 @@ class Hold:
     publication_id: int | None
     runs_held: int
     newest_at: datetime
-    because: str
+    reason: str
 
     def __str__(self) -> str:
         """Return the line shown in a terminal."""
-        return f"Held since {self.held_since:%Y-%m-%d %H:%M:%S} UTC: {self.because} (run {self.run_id})."
+        return f"Held since {self.held_since:%Y-%m-%d %H:%M:%S} UTC: {self.reason} (run {self.run_id})."
 
 
 def holds(dsn: str) -> list[Hold]:

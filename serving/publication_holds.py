@@ -29,4 +29,4 @@ def hold_summary(holds: list[Hold]) -> tuple[datetime, str] | None:
         return None
     oldest = holds[0]
     more = f" {len(holds) - 1} more: `okr publication current` lists them." if len(holds) > 1 else ""
-    return oldest.held_since, f"{oldest.because[:1].upper()}{oldest.because[1:]}.{more}"
+    return oldest.held_since, f"{oldest.reason[:1].upper()}{oldest.reason[1:]}.{more}"

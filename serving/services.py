@@ -44,7 +44,7 @@ from serving.writes.service import Writes
 
 @dataclass(frozen=True)
 class Services:
-    """The services behind the routes. None of them depends on HTTP."""
+    """The services behind the routes. None of them uses FastAPI."""
 
     settings: Settings
     warehouses: Warehouses

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Review flagged and withheld events: list, release, withhold.")
 
 Ids = Annotated[list[UUID], typer.Argument(help="Event ids, as shown by `okr quarantine list`.")]
-Note = Annotated[str | None, typer.Option(help="The reason, recorded with the decision.")]
+Reason = Annotated[str | None, typer.Option(help="The reason, recorded with the decision.")]
 Withheld = Annotated[bool, typer.Option("--withheld", help="Show only withheld events.")]
 Limit = Annotated[int, typer.Option(min=1, help="Show at most this many events.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")]
@@ -43,26 +43,26 @@ def list_(withheld: Withheld = False, limit: Limit = 100, as_json: AsJson = Fals
 
 
 @app.command()
-def release(ids: Ids, note: Note = None) -> None:
+def release(ids: Ids, reason: Reason = None) -> None:
     """Include events that a rule or an operator withheld. They are in the marts from the next publication on."""
-    _decide(ids, "release", note)
+    _decide(ids, "release", reason)
 
 
 @app.command()
-def withhold(ids: Ids, note: Note = None) -> None:
+def withhold(ids: Ids, reason: Reason = None) -> None:
     """Exclude events from the state tables and from all marts except fct_reviewed_event, which lists them.
 
     Their rows stay in raw and in the lake.
     """
-    _decide(ids, "withhold", note)
+    _decide(ids, "withhold", reason)
 
 
-def _decide(ids: list[UUID], decision: "Decision", note: str | None) -> None:
+def _decide(ids: list[UUID], decision: "Decision", reason: str | None) -> None:
     from lakehouse import quarantine
     from lakehouse.settings import load_settings
 
     settings = load_settings()
-    quarantine.decide(settings.require("dsn_transform"), ids, decision, by=_who(), note=note)
+    quarantine.decide(settings.require("dsn_transform"), ids, decision, by=_who(), reason=reason)
     count = len(set(ids))
     typer.echo(f"{decision}: {count} {'event' if count == 1 else 'events'}. {quarantine.WHEN_APPLIED}")
 

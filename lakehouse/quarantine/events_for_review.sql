@@ -1,4 +1,6 @@
-SELECT event_id::text AS event_id, rule, event_type, subject, occurred_at, logged_at, reason, decision, note, is_withheld
+SELECT
+    event_id::text AS event_id, rule, event_type, subject, occurred_at, logged_at, reason, decision,
+    note AS decision_reason, is_withheld
 FROM marts.fct_reviewed_event
 WHERE
     (NOT %(withheld_only)s OR is_withheld)

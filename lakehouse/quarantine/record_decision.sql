@@ -11,7 +11,7 @@ found AS (
 )
 
 INSERT INTO ops.event_review AS existing (event_id, rule, decision, note, decided_by)
-SELECT named.event_id, coalesce(found.rule, %(manual)s), %(decision)s, %(note)s, %(decided_by)s
+SELECT named.event_id, coalesce(found.rule, %(manual)s), %(decision)s, %(reason)s, %(decided_by)s
 FROM named
 LEFT JOIN found USING (event_id)
 WHERE found.rule IS NOT NULL OR %(decision)s = 'withhold'

@@ -34,7 +34,7 @@ class EventForReview:
     logged_at: datetime
     reason: str
     decision: str | None
-    note: str | None
+    decision_reason: str | None
     is_withheld: bool
 
 
@@ -94,7 +94,7 @@ def review_counts(dsn: str) -> tuple[int, int]:
     return (int(str(row[0])), int(str(row[1]))) if row else (0, 0)
 
 
-def decide(dsn_transform: str, event_ids: Collection[UUID], decision: Decision, *, by: str, note: str | None) -> None:
+def decide(dsn_transform: str, event_ids: Collection[UUID], decision: Decision, *, by: str, reason: str | None) -> None:
     """Record a decision on events. It replaces all earlier decisions on them and applies from the next build onwards.
 
     Raises:
@@ -109,7 +109,13 @@ def decide(dsn_transform: str, event_ids: Collection[UUID], decision: Decision, 
             raise NotPossible(
                 f"Not in the warehouse: {', '.join(unknown)}. Expected ids of loaded events (`okr quarantine list`)."
             )
-        values = {"event_ids": sorted(named), "decision": decision, "note": note, "decided_by": by, "manual": MANUAL}
+        values = {
+            "event_ids": sorted(named),
+            "decision": decision,
+            "reason": reason,
+            "decided_by": by,
+            "manual": MANUAL,
+        }
         try:
             decided = connection.execute(read_sql(PACKAGE, "record_decision"), values).fetchall()
         except psycopg.errors.UndefinedTable:

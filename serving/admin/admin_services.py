@@ -6,13 +6,13 @@ from lakehouse.settings import Settings
 from serving.admin.audit_log.service import AuditEvents
 from serving.admin.changes import Changes
 from serving.admin.dag_runs.service import DagRunOperations
-from serving.admin.experiments.service import OperatedExperiments
-from serving.admin.forecast_cache.service import OperatedForecastCache
+from serving.admin.experiments.service import ExperimentOperations
+from serving.admin.forecast_cache.service import ForecastCacheOperations
 from serving.admin.gate_results.service import GateResults
 from serving.admin.models.service import ModelOperations
 from serving.admin.publications.service import Publications
 from serving.admin.quarantine.service import Quarantine
-from serving.admin.rate_plans.service import OperatedRatePlans
+from serving.admin.rate_plans.service import RatePlanOperations
 from serving.admin.rejected_messages.service import RejectedMessages
 from serving.admin.spools.service import Spools
 from serving.auth.audit_log import AuditLog
@@ -26,7 +26,7 @@ from serving.publication_reader import Warehouse
 
 @dataclass(frozen=True)
 class Admin:
-    """The services behind /admin. None of them depends on HTTP."""
+    """The services behind /admin. None of them uses FastAPI."""
 
     changes: Changes
     publications: Publications
@@ -34,12 +34,12 @@ class Admin:
     quarantine: Quarantine
     rejected_messages: RejectedMessages
     spools: Spools
-    forecast_cache: OperatedForecastCache
-    experiments: OperatedExperiments
+    forecast_cache: ForecastCacheOperations
+    experiments: ExperimentOperations
     models: ModelOperations
     dag_runs: DagRuns
     dag_run_operations: DagRunOperations
-    rate_plans: OperatedRatePlans
+    rate_plans: RatePlanOperations
     audit_events: AuditEvents
 
 
@@ -61,13 +61,13 @@ def build_admin(
         quarantine=Quarantine(settings, changes),
         rejected_messages=RejectedMessages(settings),
         spools=Spools(settings, prediction_log, changes),
-        forecast_cache=OperatedForecastCache(prediction.cache, changes),
-        experiments=OperatedExperiments(prediction.experiments, changes),
+        forecast_cache=ForecastCacheOperations(prediction.cache, changes),
+        experiments=ExperimentOperations(prediction.experiments, changes),
         models=ModelOperations(
             settings, warehouse, prediction.runtime.catalog, prediction.loading, dag_runs=dag_runs, changes=changes
         ),
         dag_runs=dag_runs,
         dag_run_operations=DagRunOperations(dag_runs, changes),
-        rate_plans=OperatedRatePlans(RatePlanChanges(warehouse), changes),
+        rate_plans=RatePlanOperations(RatePlanChanges(warehouse), changes),
         audit_events=AuditEvents(warehouse),
     )

@@ -36,4 +36,4 @@ class AdminState(BaseModel):
     gate_results: list[GateResult]
     outbox: OutboxCounts = Field(description="Check-ins.")
     telemetry: OutboxCounts = Field(description="Request latencies.")
-    forecast_log: PredictionLogCounts = Field(description="Served and shadow predictions.")
+    prediction_log: PredictionLogCounts = Field(description="Served and shadow predictions.")

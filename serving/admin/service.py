@@ -1,4 +1,4 @@
-"""Read publications, gate results and event counts for operators. This module does not depend on HTTP."""
+"""Read publications, gate results and event counts for operators. This module does not use FastAPI."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ class Administration:
             "gate_results": GateResults(self._warehouse).page(limit).items,
             "outbox": _state(self._write_sender),
             "telemetry": _state(self._telemetry_sender),
-            "forecast_log": _log_state(self._prediction_log),
+            "prediction_log": _log_state(self._prediction_log),
         }
 
 

@@ -1,4 +1,4 @@
-"""Turn a request's credentials into an identity. This module does not depend on HTTP.
+"""Turn a request's credentials into an identity. This module does not use FastAPI.
 
 Routes get identities from `authenticate`, through the dependencies of `authorization`. If a token or API key was
 verified within the last minute, this costs a look-up in a dictionary (less than 1 us) and does not block. While

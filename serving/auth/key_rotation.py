@@ -1,4 +1,4 @@
-"""Rotate the keys that sign access tokens, and record it in the audit log. This module does not depend on HTTP."""
+"""Rotate the keys that sign access tokens, and record it in the audit log. This module does not use FastAPI."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Verify a user name and a password, or replace the password of an account. This module does not depend on HTTP."""
+"""Verify a user name and a password, or replace the password of an account. This module does not use FastAPI."""
 
 from datetime import UTC, datetime
 

@@ -1,4 +1,4 @@
-"""End the login to which a credential belongs. This module does not depend on HTTP."""
+"""End the login to which a credential belongs. This module does not use FastAPI."""
 
 from serving.auth.access_tokens import AccessTokens
 from serving.auth.audit_log import AuditLog, Event

@@ -1,9 +1,9 @@
-"""Record check-ins posted by apps, each exactly once. This module does not depend on HTTP.
+"""Record check-ins posted by apps. This module does not use FastAPI.
 
 `record` shows the order of the steps. Each request is stored in PostgreSQL, with the id and time of its event, before
-the event is written to disk. If the request is repeated (after an error, after a restart or in another process), either
-the same event is sent again and counts once, or nothing is sent. The first response remains valid. To change the
-content, a client sends a correction, which is a separate request.
+the event is written to disk. If the request is repeated with the same idempotency key or check-in id (after an error,
+after a restart or in another process), either the same event is sent again and counts once, or nothing is sent. The
+first response remains valid. To change the content, a client sends a correction, which is a separate request.
 """
 
 from dataclasses import asdict, dataclass, replace

@@ -1,4 +1,4 @@
-"""List DAGs, start runs and watch them. The functions of `okr dag` and of /admin/dags, without HTTP."""
+"""List DAGs, start runs and watch them. The functions of `okr dag` and of /admin/dags, without FastAPI."""
 
 import hashlib
 import uuid

@@ -1,4 +1,4 @@
-"""Queries of the published marts for the endpoints under /v1. This module does not depend on HTTP."""
+"""Queries of the published marts for the endpoints under /v1. This module does not use FastAPI."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

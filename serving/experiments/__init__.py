@@ -1,1 +1,1 @@
-"""Experiments with versions of a model: A/B tests and shadows. This package does not depend on HTTP."""
+"""Experiments with versions of a model: A/B tests and shadows. This package does not use FastAPI."""

@@ -9,7 +9,7 @@ import typer
 from serving.auth.command_context import actor, auth_services
 
 if TYPE_CHECKING:
-    from serving.admin.experiments.service import OperatedExperiments
+    from serving.admin.experiments.service import ExperimentOperations
     from serving.experiments.experiment import Experiment
     from serving.experiments.service import Experiments
 
@@ -112,24 +112,24 @@ def start(name: Name) -> None:
 @app.command()
 def stop(
     name: Name,
-    because: Annotated[str, typer.Option(help="The reason, recorded with the experiment.")] = "stopped by command",
+    reason: Annotated[str, typer.Option(help="The reason, recorded with the experiment.")] = "stopped by command",
 ) -> None:
     """Stop an experiment permanently. The active version predicts for all units again."""
     with _experiments() as (experiments, operations):
-        _print(experiments, operations.stop(name, because, actor()))
+        _print(experiments, operations.stop(name, reason, actor()))
 
 
 @contextmanager
-def _experiments() -> "Iterator[tuple[Experiments, OperatedExperiments]]":
+def _experiments() -> "Iterator[tuple[Experiments, ExperimentOperations]]":
     from lakehouse.settings import load_settings
     from serving.admin.changes import Changes
-    from serving.admin.experiments.service import OperatedExperiments
+    from serving.admin.experiments.service import ExperimentOperations
     from serving.experiments.service import Experiments
     from serving.models.catalog import discover
 
     with auth_services() as (services, warehouse):
         experiments = Experiments(load_settings(), warehouse, discover())
-        yield experiments, OperatedExperiments(experiments, Changes(services.audit))
+        yield experiments, ExperimentOperations(experiments, Changes(services.audit))
 
 
 def _print(experiments: "Experiments", experiment: "Experiment") -> None:

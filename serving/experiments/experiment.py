@@ -66,7 +66,7 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     created_by: str
     started_at: datetime | None = None
     stopped_at: datetime | None = None
-    stopped_because: str | None = None
+    stop_reason: str | None = None
 
     @property
     def running_arms(self) -> tuple[Arm, ...]:

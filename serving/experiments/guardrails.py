@@ -144,11 +144,11 @@ class GuardrailWatch:
     def _stop(self, reader: Reader, experiment: Experiment, faults: Mapping[str, str | None]) -> bool:
         """Stop the running arms that have a fault, and return whether there are any."""
         running = {arm.name for arm in experiment.running_arms}
-        found = {arm: because for arm, because in faults.items() if because is not None and arm in running}
-        for arm, because in found.items():
-            values = {"experiment_id": experiment.experiment_id, "arm": arm, "because": because}
+        found = {arm: reason for arm, reason in faults.items() if reason is not None and arm in running}
+        for arm, reason in found.items():
+            values = {"experiment_id": experiment.experiment_id, "arm": arm, "reason": reason}
             if reader.execute(PACKAGE, "stop_arm", values):
-                self._log.error("a guardrail stopped an arm", experiment=experiment.name, arm=arm, why=because)
+                self._log.error("a guardrail stopped an arm", experiment=experiment.name, arm=arm, why=reason)
         return bool(found)
 
     def _run(self) -> None:

@@ -113,13 +113,13 @@ class Experiments:
             raise Conflict(f"The experiment {name!r} {advice}.", [])
         return self.get(name)
 
-    def stop(self, name: str, because: str) -> Experiment:
+    def stop(self, name: str, reason: str) -> Experiment:
         """Stop an experiment permanently. Stopping it again changes nothing.
 
         Raises:
             NotFound: there is no such experiment.
         """
-        self._execute("stop_experiment", {"name": name, "because": because})
+        self._execute("stop_experiment", {"name": name, "reason": reason})
         return self.get(name)
 
     def recent_calls(self, experiment: Experiment) -> list[ArmCounts]:

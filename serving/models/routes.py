@@ -108,7 +108,7 @@ def _experiment(experiment: Experiment) -> RunningExperiment:
             reference=arm.reference,
             share=arm.share,
             is_shadow=arm.is_shadow,
-            stopped_because=experiment.stopped_arms.get(arm.name),
+            stop_reason=experiment.stopped_arms.get(arm.name),
         )
         for arm in experiment.arms
     ]

@@ -57,7 +57,7 @@ class RunningArm(BaseModel):
     reference: str
     share: float
     is_shadow: bool
-    stopped_because: str | None = Field(description="Why a guardrail stopped the arm; null while it runs.")
+    stop_reason: str | None = Field(description="Why a guardrail stopped the arm; null while it runs.")
 
 
 class RunningExperiment(BaseModel):

@@ -56,7 +56,7 @@ class Health:
             "publication": self._check_publication,
             "model": self._check_model,
             "events": lambda: _check_sender(self._write_sender),
-            "forecast_log": lambda: _check_prediction_log(self._prediction_log),
+            "prediction_log": lambda: _check_prediction_log(self._prediction_log),
             "telemetry": lambda: _check_sender(self._telemetry_sender),
             "threads": self._check_threads,
             "live_figures": self._check_live_figures,

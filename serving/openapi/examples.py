@@ -81,7 +81,7 @@ RESPONSES: dict[str, Any] = {
     "predictor-load": {**_MODELS, "is_loaded": True, "directive": _DIRECTIVE, "loading": [_WORKER]},
     "admin_state-state": {
         "publications": [_PUBLICATION], "gate_results": [_GATE_RESULT], "outbox": _OUTBOX, "telemetry": _OUTBOX,
-        "forecast_log": {"posted": 200, "not_persisted": 0, "bytes": 40_960, "seconds_behind": 0.1},
+        "prediction_log": {"posted": 200, "not_persisted": 0, "bytes": 40_960, "seconds_behind": 0.1},
     },
 }  # fmt: skip
 BODIES: dict[str, Any] = {
@@ -96,10 +96,10 @@ BODIES: dict[str, Any] = {
     "predictor-load": {"alias": "champion"},
     "check_ins-record_check_in": {"key_result_id": "kr-nps", "value": 31.0, "confidence": 0.7},
     "check_ins-correct_check_in": {"value": 33.0, "confidence": 0.8, "note": "The survey of January is in."},
-    "admin_publications-roll_back": {"leaving": 42},
-    "admin_quarantine-release": {"event_ids": ["0199c2c4-6f0e-7c1a-8d5e-3b7a52f0c9aa"], "note": "It is correct."},
-    "admin_quarantine-withhold": {"event_ids": ["0199c2c4-6f0e-7c1a-8d5e-3b7a52f0c9aa"], "note": "A typing error."},
-    "admin_experiments-stop": {"because": "The new version is better."},
+    "admin_publications-roll_back": {"current_publication_id": 42},
+    "admin_quarantine-release": {"event_ids": ["0199c2c4-6f0e-7c1a-8d5e-3b7a52f0c9aa"], "reason": "It is correct."},
+    "admin_quarantine-withhold": {"event_ids": ["0199c2c4-6f0e-7c1a-8d5e-3b7a52f0c9aa"], "reason": "A typing error."},
+    "admin_experiments-stop": {"reason": "The new version is better."},
     "admin_rate_plans-change": {"requests_per_second": 500, "burst": 1_000, "description": "Internal dashboards."},
 }
 

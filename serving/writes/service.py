@@ -1,9 +1,9 @@
-"""Accept writes of apps as events, each exactly once. This module does not depend on HTTP.
+"""Accept writes of apps as events. This module does not use FastAPI.
 
 `submit` shows the order of the steps. A request is stored in PostgreSQL with its events before they are written to
 disk. In the same transaction, the versions that it replaces are compared with `If-Match` while the entity is locked, so
 of two requests that replace the same version, one fails. A request with many events is accepted as a whole or not at
-all.
+all. A request that is repeated with the same idempotency key gets the first response and writes nothing new.
 """
 
 from collections.abc import Mapping, Sequence

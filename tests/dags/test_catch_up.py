@@ -77,7 +77,7 @@ def test_a_paused_dag_is_not_started_until_the_first_check_after_it_is_resumed(
         with pytest.raises(AirflowSkipException, match="okr_etl_dag is paused; unpublished: 3 landed rows"):
             start_catch_up_run()
     dsn = settings.require("dsn_serving")
-    assert [hold.because for hold in holds(dsn)] == ["the DAG okr_etl_dag is paused, and 3 landed rows wait for it"]
+    assert [hold.reason for hold in holds(dsn)] == ["the DAG okr_etl_dag is paused, and 3 landed rows wait for it"]
     runs(0)
     assert start_catch_up_run() == 3
     assert holds(dsn) == [], "the pause is over"

@@ -144,10 +144,10 @@ def test_a_rollback_is_one_call_and_holds_publications_until_resume(warehouse):
 def test_a_repeated_rollback_of_one_publication_changes_nothing(warehouse):
     dsn = warehouse.require("dsn_transform")
     publish(warehouse, 1), publish(warehouse, 2), publish(warehouse, 3)
-    first, again = (publication.rollback(dsn, leaving=3) for _ in range(2))
+    first, again = (publication.rollback(dsn, current_publication_id=3) for _ in range(2))
     assert [(each.restored.publication_id, each.is_changed) for each in (first, again)] == [(2, True), (2, False)]
     with pytest.raises(NotPossible, match="Publication 2 is current, not 1"):
-        publication.rollback(dsn, leaving=1)
+        publication.rollback(dsn, current_publication_id=1)
     assert seen(warehouse) == (2, 2)
 
 

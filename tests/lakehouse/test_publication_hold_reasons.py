@@ -41,10 +41,10 @@ def test_a_failed_gate_is_reported_with_its_rules_run_and_start(fresh_database: 
             held_since=NOON + timedelta(minutes=1), kind="gate", gate="raw", rule="check_in.ids_are_unique",
             rules=["check_in.ids_are_unique", "check_in.progress_is_plausible"], run_id="run-2", publication_id=None,
             runs_held=2, newest_at=NOON + timedelta(minutes=2),
-            because="gate raw: check_in: ids_are_unique could not be checked: relation does not exist (and 1 more)",
+            reason="gate raw: check_in: ids_are_unique could not be checked: relation does not exist (and 1 more)",
         )
     ]  # fmt: skip
-    assert "kr-1: 9000" in holds_after(fresh_database, report(3), report(4, PLAUSIBLE))[0].because
+    assert "kr-1: 9000" in holds_after(fresh_database, report(3), report(4, PLAUSIBLE))[0].reason
 
 
 def test_the_hold_ends_when_the_gate_passes_or_an_operator_accepts(fresh_database: Settings) -> None:
@@ -67,7 +67,7 @@ def test_gates_hold_independently_and_a_manual_gate_neither_holds_nor_releases(f
 
 def test_a_gate_that_checked_nothing_says_so(fresh_database: Settings) -> None:
     empty = GateReport("marts", "run-1", NOON, ())
-    assert "checked nothing" in holds_after(fresh_database, empty)[0].because
+    assert "checked nothing" in holds_after(fresh_database, empty)[0].reason
 
 
 def failed(run_id: str, step: str, at: datetime) -> step_failure.StepFailure:

@@ -46,11 +46,11 @@ def kept(settings: Settings) -> list[tuple[object, ...]]:
 
 def test_a_decision_is_recorded_for_the_rule_that_found_the_event(warehouse: Settings) -> None:
     dsn = warehouse.require("dsn_transform")
-    quarantine.decide(dsn, [FLAGGED, LOADED], "withhold", by="ada", note="a slip")
+    quarantine.decide(dsn, [FLAGGED, LOADED], "withhold", by="ada", reason="a slip")
     assert kept(warehouse) == [
         (FLAGGED, "implausible_progress", "withhold", "a slip", "ada"), (LOADED, "manual", "withhold", "a slip", "ada"),
     ]  # fmt: skip
-    quarantine.decide(dsn, [FLAGGED], "release", by="bo", note=None)
+    quarantine.decide(dsn, [FLAGGED], "release", by="bo", reason=None)
     assert kept(warehouse)[0] == (FLAGGED, "implausible_progress", "release", None, "bo")
 
 
@@ -63,7 +63,7 @@ def test_a_release_replaces_every_decision_on_the_event(warehouse: Settings) -> 
             "VALUES (%s, 'manual', 'withhold', 'x')",
             (FLAGGED,),
         )
-    quarantine.decide(dsn, [FLAGGED], "release", by="ada", note=None)
+    quarantine.decide(dsn, [FLAGGED], "release", by="ada", reason=None)
     assert sorted(row[1:3] for row in kept(warehouse)) == [  # type: ignore[type-var]
         ("implausible_progress", "release"), ("manual", "release"),
     ]  # fmt: skip
@@ -72,22 +72,22 @@ def test_a_release_replaces_every_decision_on_the_event(warehouse: Settings) -> 
 def test_releasing_an_event_that_nothing_withholds_fails_with_an_explanation(warehouse: Settings) -> None:
     dsn = warehouse.require("dsn_transform")
     with pytest.raises(PermanentError, match=rf"Nothing to release: {LOADED}. They are not in the list"):
-        quarantine.decide(dsn, [FLAGGED, LOADED], "release", by="ada", note=None)
+        quarantine.decide(dsn, [FLAGGED, LOADED], "release", by="ada", reason=None)
     assert kept(warehouse) == []
-    quarantine.decide(dsn, [LOADED], "withhold", by="ada", note=None)
-    quarantine.decide(dsn, [LOADED], "release", by="ada", note=None)
+    quarantine.decide(dsn, [LOADED], "withhold", by="ada", reason=None)
+    quarantine.decide(dsn, [LOADED], "release", by="ada", reason=None)
     assert [row[1:3] for row in kept(warehouse)] == [("manual", "release")]
 
 
 def test_an_id_that_was_never_loaded_fails_and_nothing_is_recorded(warehouse: Settings) -> None:
     with pytest.raises(PermanentError, match="Not in the warehouse"):
-        quarantine.decide(warehouse.require("dsn_transform"), [FLAGGED, uuid4()], "release", by="ada", note=None)
+        quarantine.decide(warehouse.require("dsn_transform"), [FLAGGED, uuid4()], "release", by="ada", reason=None)
     assert kept(warehouse) == []
 
 
 def test_a_decision_on_an_event_that_is_no_longer_loaded_is_not_pending(warehouse: Settings) -> None:
     dsn = warehouse.require("dsn_transform")
-    quarantine.decide(dsn, [LOADED], "withhold", by="ada", note=None)
+    quarantine.decide(dsn, [LOADED], "withhold", by="ada", reason=None)
     assert [each.event_id for each in quarantine.pending_decisions(warehouse.require("dsn_serving"))] == [str(LOADED)]
     with connect(warehouse.require("dsn_loader")) as connection:
         connection.execute("TRUNCATE raw.okr_user_events")
@@ -113,7 +113,7 @@ def test_the_command_lists_events_and_records_decisions(warehouse: Settings, mon
     assert f"{FLAGGED}\tcounts\timplausible_progress\tr" in runner.invoke(app, ["list"]).stdout
     assert runner.invoke(app, ["list", "--withheld"]).stdout == "No event is withheld.\n"
     assert json.loads(runner.invoke(app, ["list", "--json"]).stdout)["rule"] == "implausible_progress"
-    decided = runner.invoke(app, ["withhold", str(FLAGGED), "--note", "wrong unit"])
+    decided = runner.invoke(app, ["withhold", str(FLAGGED), "--reason", "wrong unit"])
     assert decided.stdout.startswith("withhold: 1 event. A run of okr_etl_dag starts within a minute")
     assert decided.stdout.endswith("The state tables are updated when the next event arrives.\n")
     assert kept(warehouse)[0][2:4] == ("withhold", "wrong unit")

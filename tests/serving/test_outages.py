@@ -188,7 +188,7 @@ def test_a_check_in_is_accepted_however_many_forecasts_wait_for_the_log(api: Api
         posted = cut_off.client.post("/v1/check-ins", headers=headers, json=body)
         assert posted.status_code < 300, posted.text
         checks = health_of(cut_off)["checks"]
-        assert checks["forecast_log"]["not_persisted"] > 0
+        assert checks["prediction_log"]["not_persisted"] > 0
         assert (checks["events"]["not_persisted"], checks["events"]["waiting"]) == (0, 1)
 
 

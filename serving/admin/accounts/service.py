@@ -1,4 +1,4 @@
-"""The list of accounts, page by page. This module does not depend on HTTP."""
+"""The list of accounts, page by page. This module does not use FastAPI."""
 
 from dataclasses import dataclass
 

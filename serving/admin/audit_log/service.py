@@ -1,4 +1,4 @@
-"""Read the audit log (auth.audit_event). This module does not depend on HTTP."""
+"""Read the audit log (auth.audit_event). This module does not use FastAPI."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Runs that operators start, recorded in the audit log. This module does not depend on HTTP."""
+"""Runs that operators start, recorded in the audit log. This module does not use FastAPI."""
 
 import json
 

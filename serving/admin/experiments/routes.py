@@ -22,7 +22,7 @@ from serving.services import ServicesDep
 router = admin_router("experiments")
 Name = Annotated[Id, Path(description="The name of the experiment.")]
 DRAFT = {**EXAMPLE, "state": "draft", "started_at": None}
-STOPPED = {**EXAMPLE, "state": "stopped", "stopped_at": "2026-11-27T12:00:00Z", "stopped_because": "it was better"}
+STOPPED = {**EXAMPLE, "state": "stopped", "stopped_at": "2026-11-27T12:00:00Z", "stop_reason": "it was better"}
 CALLS = {"arm": "new", "calls": 1_200, "failed_calls": 0, "slow_calls": 3}
 
 
@@ -70,7 +70,7 @@ def start(name: Name, services: ServicesDep, operator: OperatorDep) -> Experimen
 @router.post("/experiments/{name}/stop", **described("Stop an experiment", STOPPED, 404))
 def stop(name: Name, body: StopBody, services: ServicesDep, operator: OperatorDep) -> ExperimentRecord:
     """Stop an experiment permanently. Stopping it again changes nothing."""
-    return _record(services.admin.experiments.stop(name, body.because, operator))
+    return _record(services.admin.experiments.stop(name, body.reason, operator))
 
 
 def _record(found: Experiment) -> ExperimentRecord:

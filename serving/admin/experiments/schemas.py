@@ -23,7 +23,7 @@ EXAMPLE = {
         "max_calibration_gap": None, "min_key_results": 50,
     },
     "created_at": "2026-11-20T12:00:00Z", "created_by": "admin", "started_at": "2026-11-20T12:01:00Z",
-    "stopped_at": None, "stopped_because": None,
+    "stopped_at": None, "stop_reason": None,
 }  # fmt: skip
 
 
@@ -61,7 +61,7 @@ class ExperimentBody(Body):
 class StopBody(Body):
     """Why an experiment is stopped."""
 
-    because: Annotated[Line, StringConstraints(min_length=1, max_length=1_000)]
+    reason: Annotated[Line, StringConstraints(min_length=1, max_length=1_000)]
 
 
 class ExperimentRecord(BaseModel):
@@ -79,7 +79,7 @@ class ExperimentRecord(BaseModel):
     created_by: str
     started_at: datetime | None
     stopped_at: datetime | None
-    stopped_because: str | None
+    stop_reason: str | None
 
 
 class ExperimentsResponse(BaseModel):

@@ -1,4 +1,4 @@
-"""Experiments for operators: the functions of `okr experiment`, recorded. This module does not depend on HTTP."""
+"""Experiments for operators: the functions of `okr experiment`, recorded. This module does not use FastAPI."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class Before:
 CURSORS = Cursors("/admin/experiments", Before)
 
 
-class OperatedExperiments:
+class ExperimentOperations:
     """Lists, creates, starts and stops experiments."""
 
     def __init__(self, experiments: Experiments, changes: Changes) -> None:
@@ -68,12 +68,12 @@ class OperatedExperiments:
         with self._changes.recorded(operator, "experiment.started", name):
             return self._experiments.start(name)
 
-    def stop(self, name: str, because: str, operator: Operator) -> Experiment:
+    def stop(self, name: str, reason: str, operator: Operator) -> Experiment:
         """Stop an experiment permanently. Stopping it again changes nothing.
 
         Raises:
             NotFound: there is no such experiment.
         """
         with self._changes.recorded(operator, "experiment.stopped", name) as details:
-            details["because"] = because
-            return self._experiments.stop(name, because)
+            details["reason"] = reason
+            return self._experiments.stop(name, reason)

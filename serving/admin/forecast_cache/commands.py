@@ -10,7 +10,7 @@ from lakehouse.redis_connection import redis_address
 from serving.auth.command_context import actor, auth_services
 
 if TYPE_CHECKING:
-    from serving.admin.forecast_cache.service import OperatedForecastCache
+    from serving.admin.forecast_cache.service import ForecastCacheOperations
 
 app = typer.Typer(no_args_is_help=True, help="Show or clear the forecasts that the API's workers share in Redis.")
 
@@ -31,10 +31,10 @@ def clear() -> None:
 
 
 @contextmanager
-def _cache() -> "Iterator[OperatedForecastCache]":
+def _cache() -> "Iterator[ForecastCacheOperations]":
     from lakehouse.settings import load_settings
     from serving.admin.changes import Changes
-    from serving.admin.forecast_cache.service import OperatedForecastCache
+    from serving.admin.forecast_cache.service import ForecastCacheOperations
     from serving.predictor.forecast_cache import ForecastCache
     from serving.redis_client import redis_client
 
@@ -42,4 +42,4 @@ def _cache() -> "Iterator[OperatedForecastCache]":
         auth_services() as (services, _),
         redis_client(redis_address(load_settings(), "redis_url"), limit_s=1) as client,
     ):
-        yield OperatedForecastCache(ForecastCache(client), Changes(services.audit))
+        yield ForecastCacheOperations(ForecastCache(client), Changes(services.audit))

@@ -1,10 +1,10 @@
-"""The forecast cache for operators. Clearing it is recorded in the audit log. This module does not depend on HTTP."""
+"""The forecast cache for operators. Clearing it is recorded in the audit log. This module does not use FastAPI."""
 
 from serving.admin.changes import Changes, Operator
 from serving.predictor.forecast_cache import CacheEntry, ForecastCache
 
 
-class OperatedForecastCache:
+class ForecastCacheOperations:
     """Shows and clears the forecasts that the workers share in Redis."""
 
     def __init__(self, cache: ForecastCache, changes: Changes) -> None:

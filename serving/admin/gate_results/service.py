@@ -1,4 +1,4 @@
-"""Read the results of quality gates (ops.gate_result). This module does not depend on HTTP."""
+"""Read the results of quality gates (ops.gate_result). This module does not use FastAPI."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Models for operators: load a version, promote one to champion, roll back. This module does not depend on HTTP.
+"""Models for operators: load a version, promote one to champion, roll back. This module does not use FastAPI.
 
 The promotion gate needs scikit-learn, which the API does not import, so model_promotion_dag runs it in Airflow.
 """

@@ -45,9 +45,10 @@ def roll_back(body: RollbackBody, services: ServicesDep, operator: OperatorDep) 
     The request names the publication to roll back. Therefore a repeated request changes nothing, and neither does a
     request that arrives after another publication.
     """
-    result = services.admin.publications.roll_back(body.leaving, operator)
+    result = services.admin.publications.roll_back(body.current_publication_id, operator)
     return RollbackResponse.model_validate(
-        {"rolled_back": body.leaving, "is_changed": result.is_changed, "current": result.restored}, from_attributes=True
+        {"rolled_back": body.current_publication_id, "is_changed": result.is_changed, "current": result.restored},
+        from_attributes=True,
     )
 
 

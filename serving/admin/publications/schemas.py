@@ -14,7 +14,7 @@ EXAMPLE_PUBLICATION = {
 }  # fmt: skip
 EXAMPLE_HOLD = {
     "held_since": "2026-11-20T13:00:00Z", "kind": "rollback", "publication_id": 42, "run_id": "manual", "gate": None,
-    "runs_held": 1, "because": "publication 42 was rolled back by an operator",
+    "runs_held": 1, "reason": "publication 42 was rolled back by an operator",
 }  # fmt: skip
 
 
@@ -24,7 +24,9 @@ class PublicationRecord(BaseModel):
     publication_id: int
     published_at: datetime
     data_as_of: datetime
-    dbt_run_id: str
+    dbt_run_id: str = Field(
+        description="Id of the build: the id of the Airflow run, followed by `~2`, `~3` ... from the second try on."
+    )
     model_version: str | None
     is_current: bool
     rolled_back_at: datetime | None = Field(None, description="When it was rolled back; null if it was not.")
@@ -41,7 +43,7 @@ class HoldRecord(BaseModel):
     run_id: str
     gate: str | None
     runs_held: int
-    because: str
+    reason: str
 
 
 class PublicationsResponse(BaseModel):
@@ -62,7 +64,9 @@ class CurrentPublicationResponse(BaseModel):
 class RollbackBody(Body):
     """Which publication to roll back."""
 
-    leaving: Annotated[int, Field(ge=1, le=2**63 - 1, description="The current publication, which is rolled back.")]
+    current_publication_id: Annotated[
+        int, Field(ge=1, le=2**63 - 1, description="Id of the current publication, which is rolled back.")
+    ]
 
 
 class RollbackResponse(BaseModel):

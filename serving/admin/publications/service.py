@@ -1,4 +1,4 @@
-"""Publications for operators: the functions of `okr publication`. This module does not depend on HTTP."""
+"""Publications for operators: the functions of `okr publication`. This module does not use FastAPI."""
 
 from dataclasses import dataclass
 
@@ -57,14 +57,15 @@ class Publications:
             raise NotPublished(NOTHING_YET)
         return found, holds
 
-    def roll_back(self, leaving: int, operator: Operator) -> Rollback:
-        """Make the publication before `leaving` current again. Repeating the call changes nothing.
+    def roll_back(self, publication_id: int, operator: Operator) -> Rollback:
+        """Make the publication before `publication_id` current again. Repeating the call changes nothing.
 
         Raises:
             NotPossible: another publication is current, or there is no older one.
         """
-        with self._changes.recorded(operator, "publication.rolled_back", str(leaving)) as details:
-            result = publication.rollback(self._login("roll back publications"), leaving=leaving)
+        with self._changes.recorded(operator, "publication.rolled_back", str(publication_id)) as details:
+            login = self._login("roll back publications")
+            result = publication.rollback(login, current_publication_id=publication_id)
             details |= {"restored": result.restored.publication_id, "is_changed": result.is_changed}
         return result
 

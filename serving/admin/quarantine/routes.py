@@ -51,5 +51,5 @@ def withhold(body: DecisionBody, services: ServicesDep, operator: OperatorDep) -
 
 
 def _decide(services: Services, body: DecisionBody, decision: Decision, operator: Operator) -> DecisionResponse:
-    ids = services.admin.quarantine.decide(body.event_ids, decision, body.note, operator)
+    ids = services.admin.quarantine.decide(body.event_ids, decision, body.reason, operator)
     return DecisionResponse(decision=decision, event_ids=ids, applies=WHEN_APPLIED)

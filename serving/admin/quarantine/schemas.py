@@ -11,8 +11,9 @@ from serving.schemas import Body, Text
 EVENT_ID = "0199a3f0-7a51-7c3e-9d1b-2f6f0a4b8c11"
 EXAMPLE = {
     "event_id": EVENT_ID, "rule": "implausible_progress", "event_type": "okr.check_in.recorded.v1", "subject": "kr-17",
-    "occurred_at": "2026-11-20T11:00:00Z", "logged_at": "2026-11-20T11:00:01Z", "reason": "progress of 140 times the "
-    "target", "decision": None, "note": None, "is_withheld": True,
+    "occurred_at": "2026-11-20T11:00:00Z", "logged_at": "2026-11-20T11:00:01Z", "reason": "check-in "
+    "ci-9: its value 1400 is 140 times the targeted gain away from the baseline of key result kr-17.",
+    "decision": None, "decision_reason": None, "is_withheld": True,
 }  # fmt: skip
 
 
@@ -25,9 +26,9 @@ class ReviewedEventRecord(BaseModel):
     subject: str
     occurred_at: datetime
     logged_at: datetime
-    reason: str
+    reason: str = Field(description="Why the rule flagged or withheld the event.")
     decision: str | None
-    note: str | None
+    decision_reason: str | None = Field(description="The reason that the operator gave for the decision.")
     is_withheld: bool = Field(description="Whether the current publication excludes the event.")
 
 
@@ -55,7 +56,7 @@ class DecisionBody(Body):
         list[Annotated[UUID, Field(strict=False)]],
         Field(min_length=1, max_length=1_000, description="Ids of loaded events."),
     ]
-    note: Annotated[
+    reason: Annotated[
         Annotated[Text, StringConstraints(max_length=10_000)] | None,
         Field(description="The reason, recorded with the decision."),
     ] = None

@@ -1,4 +1,4 @@
-"""Quarantine for operators: the functions of `okr quarantine`. This module does not depend on HTTP."""
+"""Quarantine for operators: the functions of `okr quarantine`. This module does not use FastAPI."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -40,7 +40,9 @@ class Quarantine:
         """Return the decisions that the current publication does not include yet, oldest first."""
         return quarantine.pending_decisions(self._settings.require("dsn_serving"))
 
-    def decide(self, event_ids: Sequence[UUID], decision: Decision, note: str | None, operator: Operator) -> list[UUID]:
+    def decide(
+        self, event_ids: Sequence[UUID], decision: Decision, reason: str | None, operator: Operator
+    ) -> list[UUID]:
         """Record a decision on events, and return their ids. It applies from the next build; repeats change nothing.
 
         Raises:
@@ -53,7 +55,7 @@ class Quarantine:
         ) as details:
             details |= {"events": len(ids), "event_ids": [str(each) for each in ids[:SHOWN_IDS]]}
             login = operator_setting(self._settings, "dsn_transform", "decide on events")
-            quarantine.decide(login, ids, decision, by=operator.name, note=note)
+            quarantine.decide(login, ids, decision, by=operator.name, reason=reason)
         return ids
 
 

@@ -30,10 +30,10 @@ def set_plan(
 ) -> None:
     """Create or change a plan. Every worker applies it within ten seconds."""
     from serving.admin.changes import Changes
-    from serving.admin.rate_plans.service import OperatedRatePlans
+    from serving.admin.rate_plans.service import RatePlanOperations
     from serving.limits.rate_plan_changes import RatePlanChanges
 
     with auth_services() as (services, warehouse):
-        plans = OperatedRatePlans(RatePlanChanges(warehouse), Changes(services.audit))
+        plans = RatePlanOperations(RatePlanChanges(warehouse), Changes(services.audit))
         plans.change(name, actor(), requests_per_second=per_second, burst=burst, description=description)
     typer.echo(f"The plan {name} permits {per_second:g} requests per second and bursts of {burst}.")

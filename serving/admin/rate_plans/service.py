@@ -1,4 +1,4 @@
-"""Rate plans that operators change, recorded in the audit log. This module does not depend on HTTP."""
+"""Rate plans that operators change, recorded in the audit log. This module does not use FastAPI."""
 
 from serving.admin.changes import Changes, Operator
 from serving.limits.rate_plan_changes import RatePlanChanges, StoredPlan
@@ -6,7 +6,7 @@ from serving.limits.rate_plan_changes import RatePlanChanges, StoredPlan
 LIMITS = ("requests_per_second", "burst", "description")
 
 
-class OperatedRatePlans:
+class RatePlanOperations:
     """Lists and changes rate plans."""
 
     def __init__(self, rate_plans: RatePlanChanges, changes: Changes) -> None:

@@ -1,4 +1,4 @@
-"""Rejected messages for operators: the functions of `okr lake rejected`. This module does not depend on HTTP."""
+"""Rejected messages for operators: the functions of `okr lake rejected`. This module does not use FastAPI."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

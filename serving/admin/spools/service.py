@@ -1,4 +1,4 @@
-"""Spools and prediction log of this host. This module does not depend on HTTP.
+"""Spools and prediction log of this host. This module does not use FastAPI.
 
 Spools have the functions of `okr produce spool`. Other hosts have their own spools and prediction logs, so every
 response names the host.

@@ -1,4 +1,4 @@
-"""Read pages of the lists of the data API. This module does not depend on HTTP."""
+"""Read pages of the lists of the data API. This module does not use FastAPI."""
 
 import hashlib
 import json

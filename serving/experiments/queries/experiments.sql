@@ -1,5 +1,5 @@
 SELECT experiment_id, name, model_name, unit, salt, arms, guardrails, state, stopped_arms, created_at, created_by,
-       started_at, stopped_at, stopped_because
+       started_at, stopped_at, stopped_because AS stop_reason
 FROM serving.experiment
 WHERE %(name)s::text IS NULL OR name = %(name)s
 ORDER BY experiment_id DESC

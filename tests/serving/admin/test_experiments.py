@@ -29,8 +29,8 @@ def test_an_experiment_is_created_listed_and_stopped(operator: OperatorClient) -
     assert operator.get("/experiments/second") == {**listed[0], "recent_calls": []}
     assert operator.post("/experiments", body("second"), status=409)["type"] == "urn:okr:problem:conflict"
     for reason in ("no longer needed", "again"):
-        stopped = operator.post("/experiments/second/stop", {"because": reason})
-        assert (stopped["state"], stopped["stopped_because"]) == ("stopped", "no longer needed")
+        stopped = operator.post("/experiments/second/stop", {"reason": reason})
+        assert (stopped["state"], stopped["stop_reason"]) == ("stopped", "no longer needed")
 
 
 def test_an_experiment_whose_version_does_not_exist_does_not_start(operator: OperatorClient) -> None:

@@ -30,14 +30,14 @@ def test_a_rollback_and_its_repeat_answer_what_changed_and_hold_publications(ope
     settings = operator.api.settings
     older = operator.get("/publications/current")["publication"]["publication_id"]
     newest = publish_with(settings, 9, REVIEWED).publication_id
-    first = operator.post("/publications/rollback", {"leaving": newest})
+    first = operator.post("/publications/rollback", {"current_publication_id": newest})
     assert (first["rolled_back"], first["is_changed"], first["current"]["publication_id"]) == (newest, True, older)
-    again = operator.post("/publications/rollback", {"leaving": newest})
+    again = operator.post("/publications/rollback", {"current_publication_id": newest})
     assert again == {**first, "is_changed": False}
     [hold] = operator.get("/publications/current")["holds"]
     assert (hold["kind"], hold["publication_id"]) == ("rollback", newest)
 
-    problem = operator.post("/publications/rollback", {"leaving": older - 1}, status=409)
+    problem = operator.post("/publications/rollback", {"current_publication_id": older - 1}, status=409)
     assert problem["type"] == "urn:okr:problem:not-possible"
     assert f"Publication {older} is current, not {older - 1}." in problem["detail"]
 
@@ -54,5 +54,12 @@ def test_a_rollback_and_its_repeat_answer_what_changed_and_hold_publications(ope
 
 
 def test_a_rollback_that_names_no_publication_is_rejected(operator: OperatorClient) -> None:
-    for body in ({}, {"leaving": "3"}, {"leaving": True}, {"leaving": 3, "force": True}, {"leaving": 0}, None):
+    for body in (
+        {},
+        {"current_publication_id": "3"},
+        {"current_publication_id": True},
+        {"current_publication_id": 3, "force": True},
+        {"current_publication_id": 0},
+        None,
+    ):
         assert operator.post("/publications/rollback", body, status=422)["errors"]

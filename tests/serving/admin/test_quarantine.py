@@ -18,7 +18,7 @@ def test_quarantined_events_are_listed_withheld_first_page_by_page(operator: Ope
 def test_a_decision_is_recorded_with_the_operators_name_and_can_be_repeated(operator: OperatorClient) -> None:
     ids = [str(FLAGGED[0]), str(FLAGGED[0]), str(FLAGGED[2])]
     for _ in range(2):
-        decided = operator.post("/quarantine/release", {"event_ids": ids, "note": "checked"})
+        decided = operator.post("/quarantine/release", {"event_ids": ids, "reason": "checked"})
         assert decided["event_ids"] == [ids[0], ids[2]]
     with connect(operator.api.settings.require("dsn_serving")) as connection:
         kept = connection.execute(
@@ -44,6 +44,6 @@ def test_invalid_decisions_are_rejected(operator: OperatorClient) -> None:
         {"event_ids": str(FLAGGED[0])},
         {"event_ids": [str(FLAGGED[0])], "decision": "withhold"},
         {"event_ids": [str(FLAGGED[0])] * 1_001},
-        {"event_ids": [str(FLAGGED[0])], "note": "\x00"},
+        {"event_ids": [str(FLAGGED[0])], "reason": "\x00"},
     ):
         assert operator.post("/quarantine/release", body, status=422)["errors"]

@@ -213,6 +213,6 @@ def test_a_name_that_would_control_a_terminal_is_refused(api: Api, auth: Auth, n
     assert answer.status_code == 422
     plan = {"requests_per_second": 1, "burst": 1, "description": name}
     assert api.client.put("/admin/rate-plans/named", json=plan, headers=api.headers("admin")).status_code == 422
-    reason = {"because": name}
+    reason = {"reason": name}
     stop = api.client.post("/admin/experiments/none/stop", json=reason, headers=api.headers("admin"))
     assert stop.status_code == 422

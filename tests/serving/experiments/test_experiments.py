@@ -174,8 +174,8 @@ def test_the_commands_create_start_list_and_stop(api: Api, monkeypatch: pytest.M
     with pytest.raises(Conflict, match="is running; stop it first"):
         api.services.prediction.experiments.start("second")
     assert "shadow, share 1" in run("list")
-    assert "stopped" in run("stop", "by command", "--because", "enough")
-    assert api.services.prediction.experiments.get("by command").stopped_because == "enough"
+    assert "stopped" in run("stop", "by command", "--reason", "enough")
+    assert api.services.prediction.experiments.get("by command").stop_reason == "enough"
     with pytest.raises(Conflict, match="create another one"):
         api.services.prediction.experiments.start("by command")
 

@@ -80,6 +80,7 @@ class PublicationRecord(Struct, frozen=True, kw_only=True):
     published_at: datetime
     data_as_of: datetime
     dbt_run_id: str
+    """Id of the build: the id of the Airflow run, followed by `~2`, `~3` ... from the second try on."""
     model_version: str | None
     is_current: bool
     rolled_back_at: datetime | None = None
@@ -99,7 +100,7 @@ class AdminState(Struct, frozen=True, kw_only=True):
     """Check-ins."""
     telemetry: OutboxCounts
     """Request latencies."""
-    forecast_log: PredictionLogCounts
+    prediction_log: PredictionLogCounts
     """Served and shadow predictions."""
 
 
@@ -192,7 +193,7 @@ class HoldRecord(Struct, frozen=True, kw_only=True):
     run_id: str
     gate: str | None
     runs_held: int
-    because: str
+    reason: str
 
 
 class CurrentPublicationResponse(Struct, frozen=True, kw_only=True):
@@ -272,7 +273,7 @@ class ExperimentRecord(Struct, frozen=True, kw_only=True):
     created_by: str
     started_at: datetime | None
     stopped_at: datetime | None
-    stopped_because: str | None
+    stop_reason: str | None
 
 
 class RecentCalls(Struct, frozen=True, kw_only=True):
@@ -300,7 +301,7 @@ class ExperimentResponse(Struct, frozen=True, kw_only=True):
     created_by: str
     started_at: datetime | None
     stopped_at: datetime | None
-    stopped_because: str | None
+    stop_reason: str | None
     recent_calls: list[RecentCalls]
 
 
@@ -465,8 +466,10 @@ class ReviewedEventRecord(Struct, frozen=True, kw_only=True):
     occurred_at: datetime
     logged_at: datetime
     reason: str
+    """Why the rule flagged or withheld the event."""
     decision: str | None
-    note: str | None
+    decision_reason: str | None
+    """The reason that the operator gave for the decision."""
     is_withheld: bool
     """Whether the current publication excludes the event."""
 

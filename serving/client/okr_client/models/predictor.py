@@ -41,7 +41,7 @@ class RunningArm(Struct, frozen=True, kw_only=True):
     reference: str
     share: float
     is_shadow: bool
-    stopped_because: str | None
+    stop_reason: str | None
     """Why a guardrail stopped the arm; null while it runs."""
 
 

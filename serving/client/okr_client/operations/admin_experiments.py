@@ -55,14 +55,14 @@ def _start(name: str) -> Call[models.ExperimentRecord]:
     return Call("POST", "/admin/experiments/{name}/start", models.ExperimentRecord, path_values={"name": name})
 
 
-def _stop(name: str, *, because: str) -> Call[models.ExperimentRecord]:
+def _stop(name: str, *, reason: str) -> Call[models.ExperimentRecord]:
     """Stop an experiment permanently. Stopping it again changes nothing."""
     return Call(
         "POST",
         "/admin/experiments/{name}/stop",
         models.ExperimentRecord,
         path_values={"name": name},
-        body={"because": because},
+        body={"reason": reason},
     )
 
 

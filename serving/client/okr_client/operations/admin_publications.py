@@ -20,13 +20,18 @@ def _current() -> Call[models.CurrentPublicationResponse]:
     return Call("GET", "/admin/publications/current", models.CurrentPublicationResponse)
 
 
-def _roll_back(*, leaving: int) -> Call[models.RollbackResponse]:
+def _roll_back(*, current_publication_id: int) -> Call[models.RollbackResponse]:
     """Make the previous publication current again. New publications are then on hold until they are resumed.
 
     The request names the publication to roll back. Therefore a repeated request changes nothing, and neither does
     a request that arrives after another publication.
     """
-    return Call("POST", "/admin/publications/rollback", models.RollbackResponse, body={"leaving": leaving})
+    return Call(
+        "POST",
+        "/admin/publications/rollback",
+        models.RollbackResponse,
+        body={"current_publication_id": current_publication_id},
+    )
 
 
 def _resume() -> Call[models.ResumeResponse]:

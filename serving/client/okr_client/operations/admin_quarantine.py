@@ -25,20 +25,20 @@ def _list(
     )
 
 
-def _release(*, event_ids: Sequence[UUID], note: str | None = None) -> Call[models.DecisionResponse]:
+def _release(*, event_ids: Sequence[UUID], reason: str | None = None) -> Call[models.DecisionResponse]:
     """Include events that a rule or an operator withheld: all events of the request, or none."""
     return Call(
-        "POST", "/admin/quarantine/release", models.DecisionResponse, body={"event_ids": event_ids, "note": note}
+        "POST", "/admin/quarantine/release", models.DecisionResponse, body={"event_ids": event_ids, "reason": reason}
     )
 
 
-def _withhold(*, event_ids: Sequence[UUID], note: str | None = None) -> Call[models.DecisionResponse]:
+def _withhold(*, event_ids: Sequence[UUID], reason: str | None = None) -> Call[models.DecisionResponse]:
     """Exclude events from the state tables and from all marts except `fct_reviewed_event`: all events, or none.
 
     Their rows stay in raw and in the lake.
     """
     return Call(
-        "POST", "/admin/quarantine/withhold", models.DecisionResponse, body={"event_ids": event_ids, "note": note}
+        "POST", "/admin/quarantine/withhold", models.DecisionResponse, body={"event_ids": event_ids, "reason": reason}
     )
 
 
