@@ -35,7 +35,13 @@ def test_a_missing_key_is_named_and_a_restart_may_find_it() -> None:
         other.unwrap(old.current_id, old.wrap(b"d" * 32, b""), b"")
 
 
-@pytest.mark.parametrize("text", ["", "  \n", "secret-word", "c2hvcnQ=", new_key()[:-4], f"{new_key()}\nsecret-word"])
+INVALID_FILES = {
+    "empty": "", "blank": "  \n", "not base64": "secret-word", "too short": "c2hvcnQ=", "cut off": new_key()[:-4],
+    "a second line that is no key": f"{new_key()}\nsecret-word",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", INVALID_FILES.values(), ids=INVALID_FILES)
 def test_an_invalid_file_is_described_in_one_line_without_its_content(text: str) -> None:
     with pytest.raises(PermanentError) as caught:
         KeyFile(text)
