@@ -4,7 +4,7 @@ import pwd
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -33,7 +33,7 @@ UNTRUSTED_HEADERS = (
     "X-Original-URI", "X-Original-URL", "X-Rewrite-URL", "X-HTTP-Method-Override", "Proxy",
 )  # fmt: skip
 RELEASES = Path("/opt/okr/releases")
-_NAME = re.compile(r"[A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\]")
+_SERVER = re.compile(r"[A-Za-z0-9.-]+(?::\d{1,5})?")
 _ADDRESS = re.compile(r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\]):\d{1,5}")
 
 
@@ -87,7 +87,7 @@ def server_site(settings: Settings) -> Site:
     """
     errors = []
     url = urlsplit(settings.api_url)
-    if url.scheme != "https" or not url.hostname or not _NAME.fullmatch(url.hostname) or url.path not in {"", "/"}:
+    if not _is_public_address(url):
         errors.append(
             f"OKR_API_URL is {settings.api_url!r}: expected the public address, such as https://okr.example.org."
         )
@@ -130,6 +130,14 @@ def server_site(settings: Settings) -> Site:
         inner_certificate=settings.proxy_inner_certificate,
         inner_key=settings.proxy_inner_key,
     )
+
+
+def _is_public_address(url: SplitResult) -> bool:
+    try:
+        port = url.port or 443
+    except ValueError:  # above 65,535
+        return False
+    return url.scheme == "https" and bool(_SERVER.fullmatch(url.netloc)) and url.path in {"", "/"} and port > 0
 
 
 def web_folder() -> Path:

@@ -60,7 +60,17 @@ def test_all_errors_of_the_settings_are_named_together() -> None:
         assert f"OKR_{name}" in line
 
 
-@pytest.mark.parametrize("url", ["https://okr.example.org/path", "https://", "https://evil;.example", ""])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://okr.example.org/path",
+        "https://",
+        "https://evil;.example",
+        "https://me@okr.example.org",
+        "https://x:99999",
+        "",
+    ],
+)
 def test_an_address_that_is_none_is_refused(url: str) -> None:
     with pytest.raises(PermanentError, match="OKR_API_URL"):
         server_site(SERVER.model_copy(update={"api_url": url}))
