@@ -135,10 +135,6 @@ class Settings(BaseSettings):
         default=Path("/etc/okr/tls/inner.pem"), description="certificate between hosts, for the name okr-api"
     )
     proxy_inner_key: Path = Field(default=Path("/etc/okr/tls/inner-key.pem"), description="the key of this certificate")
-    proxy_authority: Path = Field(
-        default=Path("/etc/ssl/certs/ca-certificates.crt"),
-        description="authorities that nginx trusts between hosts, and for Airflow and MLflow by https",
-    )
 
     sites_dir: Path = Field(default_factory=lambda values: values["state"] / "sites")
     dbt_target_dir: Path = Field(default_factory=lambda values: values["state"] / "dbt")

@@ -105,6 +105,10 @@ def server_site(settings: Settings) -> Site:
         for host in hosts
         if not _ADDRESS.fullmatch(host)
     ]
+    if settings.proxy_inner_port and not settings.ca_file:
+        errors.append(
+            "OKR_CA_FILE is empty: with OKR_PROXY_INNER_PORT, expected the authority of the hosts' certificates."
+        )
     if errors:
         raise PermanentError("\n  ".join(["nginx cannot be configured:", *errors]))
     return Site(
@@ -124,7 +128,7 @@ def server_site(settings: Settings) -> Site:
         access_log=Path("/var/log/nginx/access.log"),
         temporary_folder=Path("/var/lib/nginx"),
         user=_web_user(),
-        authority_file=settings.proxy_authority,
+        authority_file=Path(settings.ca_file) if settings.ca_file else _authorities_of_the_system(),
         api_hosts=hosts,
         inner_listen=_on_all_addresses(settings.proxy_inner_port) if settings.proxy_inner_port else (),
         inner_certificate=settings.proxy_inner_certificate,
@@ -174,6 +178,11 @@ def _quoted(path: Path | str) -> str:
         )
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
+
+
+def _authorities_of_the_system() -> Path:
+    debian, oracle = Path("/etc/ssl/certs/ca-certificates.crt"), Path("/etc/pki/tls/certs/ca-bundle.crt")
+    return oracle if oracle.is_file() else debian
 
 
 def _web_user() -> str:

@@ -38,7 +38,8 @@ def test_without_airflow_and_mlflow_their_paths_go_to_the_api() -> None:
 
 
 def test_with_several_hosts_requests_are_balanced_over_verified_connections() -> None:
-    site = server_site(SERVER.model_copy(update={"proxy_hosts": "app1:8443, app2:8443", "proxy_inner_port": 8443}))
+    several = {"proxy_hosts": "app1:8443, app2:8443", "proxy_inner_port": 8443, "ca_file": "/etc/okr/tls/ca.pem"}
+    site = server_site(SERVER.model_copy(update=several))
     text = configuration(site)
     assert "server app1:8443 max_fails=1 fail_timeout=10s;" in text
     assert "proxy_pass https://okr_api;" in text
@@ -50,13 +51,13 @@ def test_with_several_hosts_requests_are_balanced_over_verified_connections() ->
 def test_all_errors_of_the_settings_are_named_together() -> None:
     wrong = {
         "api_url": "http://okr.example.org", "airflow_url": "http://127.0.0.1:8080", "mlflow_url": "ftp://x/mlflow",
-        "proxy_hosts": "app1:8443,app2; evil",
+        "proxy_hosts": "app1:8443,app2; evil", "proxy_inner_port": 8443,
     }  # fmt: skip
     with pytest.raises(PermanentError) as error:
         server_site(SERVER.model_copy(update=wrong))
     lines = str(error.value).splitlines()
-    assert len(lines) == 5
-    for name, line in zip(("API_URL", "AIRFLOW_URL", "MLFLOW_URL", "PROXY_HOSTS"), lines[1:], strict=True):
+    assert len(lines) == 6
+    for name, line in zip(("API_URL", "AIRFLOW_URL", "MLFLOW_URL", "PROXY_HOSTS", "CA_FILE"), lines[1:], strict=True):
         assert f"OKR_{name}" in line
 
 

@@ -16,7 +16,7 @@ def test_nginx_accepts_the_configuration_of_a_server_without_a_warning(host: Hos
         api_url="https://okr.example.org", airflow_url="https://127.0.0.1:8080/airflow",
         mlflow_url="http://127.0.0.1:5000/mlflow", sites_dir=Path("/var/lib/okr/sites"),
         proxy_certificate=issued.certificate, proxy_key=issued.key, proxy_inner_certificate=inner.certificate,
-        proxy_inner_key=inner.key, proxy_authority=host.authority.file, proxy_inner_port=8443,
+        proxy_inner_key=inner.key, ca_file=str(host.authority.file), proxy_inner_port=8443,
         proxy_hosts="127.0.0.1:8443,127.0.0.1:8444",
     )  # fmt: skip
     site = replace(

@@ -92,7 +92,7 @@ def test_20_switches_between_two_releases_under_load_fail_no_request(host: Host,
 @pytest.fixture(scope="module")
 def hosts(host: Host) -> Iterator[tuple[Proxy, Proxy, Upstream, Upstream]]:
     """Two hosts, each with an inner nginx and an API, of which the first balances between both and a dead one."""
-    inner = host.authority.issue("inner", ("okr-api",), owner=USER, is_client=True)
+    inner = host.authority.issue("okr-api", ("okr-api",), owner=USER, is_client=True)
     ports, dead = [choose(set()) for _ in range(2)], choose(set())
     with ExitStack() as stack:
         upstreams = [stack.enter_context(recording(host.folder / f"host-{number}.sock")) for number in range(2)]
@@ -137,17 +137,22 @@ def test_the_inner_nginx_passes_on_what_the_first_one_says_of_the_client(
         assert (headers["x-request-id"], headers["host"]) == ([request_id], [proxy.site.authority])
 
 
-def test_the_inner_nginx_serves_no_client_without_a_certificate(
-    host: Host, hosts: tuple[Proxy, Proxy, Upstream, Upstream]
+@pytest.mark.parametrize(("client", "status"), [(None, b"400"), ("okr-landing", b"403"), ("okr-api", b"200")])
+def test_the_inner_nginx_serves_only_the_nginx_of_other_hosts(
+    host: Host, hosts: tuple[Proxy, Proxy, Upstream, Upstream], client: str | None, status: bytes
 ) -> None:
     _, other, _, upstream = hosts
     before = len(upstream.heads)
     port = int(other.site.inner_listen[0].rpartition(":")[2])
+    context = host.context()
+    if client is not None:
+        issued = host.authority.issue(client, (client,), is_client=True)
+        context.load_cert_chain(issued.certificate, issued.key)
     with (
         socket.create_connection(("127.0.0.1", port), timeout=10) as raw,
-        host.context().wrap_socket(raw, server_hostname="okr-api") as tls,
+        context.wrap_socket(raw, server_hostname="okr-api") as tls,
     ):
         tls.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 203.0.113.9\r\nConnection: close\r\n\r\n")
         answer = tls.recv(4_096)
-    assert answer.startswith(b"HTTP/1.1 400 "), answer
-    assert len(upstream.heads) == before
+    assert answer.startswith(b"HTTP/1.1 %b " % status), answer
+    assert len(upstream.heads) == before + (status == b"200")
