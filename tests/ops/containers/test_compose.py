@@ -91,6 +91,18 @@ def test_every_lasting_service_is_checked_and_restarted(services: dict[str, Serv
             assert check.get("test") or service["image"].startswith("okr_"), name  # else in the image
 
 
+def test_services_start_only_after_every_job_succeeded(services: dict[str, Service]) -> None:
+    # `docker compose up --wait` fails when a job ends, unless another service waits for its success.
+    jobs = {name for name, service in services.items() if service["restart"] == "no"}
+    awaited = {
+        name
+        for service in services.values()
+        for name, dependency in (service.get("depends_on") or {}).items()
+        if dependency["condition"] == "service_completed_successfully"
+    }
+    assert jobs == awaited == {"proxy", "roles", "kafka-topics", "kafka-access", "migrate"}
+
+
 def test_only_nginx_is_reachable_and_only_clients_reach_the_data(services: dict[str, Service], model: Any) -> None:
     assert [name for name, service in services.items() if service.get("ports")] == ["nginx"]
     networks = {name: set(service.get("networks") or ()) for name, service in services.items()}
