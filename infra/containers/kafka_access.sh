@@ -1,7 +1,8 @@
 #!/bin/sh
-# One-shot job in the network of the broker: set the passwords of Kafka's users, then their rights (infra/kafka).
+# One-shot job in the network of the broker: topics, the passwords of users, and their rights (infra/kafka).
 set -eu
-for service in api land state metrics airflow operator; do
-  okr kafka set-password "okr-$service" < "/run/secrets/okr_kafka_password_$service"
+okr kafka topics
+for file in /run/secrets/okr_kafka_password_*; do
+  okr kafka set-password "okr-${file##*_}" < "$file"
 done
 exec okr kafka access --apply

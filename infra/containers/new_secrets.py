@@ -13,13 +13,13 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from infra.kafka.rights import USERS as KAFKA_USERS
 from infra.local.generated_secrets import DATABASE_ROLES, REDIS_PASSWORDS, SECRETS, new_secret
 from infra.redis import users as redis_users
 from lakehouse.errors import OkrError, PermanentError
 
 GROUP_ID = 10001  # the group of the containers' user
 MODE = 0o440
-KAFKA_SERVICES = ("api", "land", "state", "metrics", "airflow", "operator")
 # All secrets of the local stack but its id, and the login `analyst`, for which servers have one login per analyst.
 GENERATED = {name: size for name, size in SECRETS.items() if name not in ("OKR_STACK_ID", "OKR_PG_ANALYST_PASSWORD")}
 
@@ -49,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
 def _generated(folder: Path) -> dict[str, str]:
     """Return the passwords and keys, those of existing files if there are any."""
     new = {name: new_secret(size) for name, size in GENERATED.items()}
-    new |= {f"OKR_KAFKA_PASSWORD_{service.upper()}": new_secret(24) for service in KAFKA_SERVICES}
+    new |= {f"OKR_KAFKA_PASSWORD_{user.removeprefix('okr-').upper()}": new_secret(24) for user in KAFKA_USERS}
     # Whoever has it and a backup can read the names of persons, so keep a copy, but not beside the backups.
     new["OKR_FIELD_ENCRYPTION_KEY"] = base64.b64encode(secrets.token_bytes(32)).decode()
     existing = {name: folder / name.lower() for name in new if (folder / name.lower()).is_file()}

@@ -10,9 +10,9 @@ import pytest
 from infra.containers import new_secrets
 from infra.local.airflow import AirflowDagProcessor, AirflowScheduler
 from infra.local.executables import ROOT
-from infra.local.kafka import PARTITIONS
 from infra.local.okr_services import Api, Guard, LandingWorker, Metrics, StateWorker
 from lakehouse.settings import read_settings
+from tests.ops.certificates import CertificateAuthority
 from tests.ops.containers.conftest import Checker
 
 FOLDER = ROOT / "infra" / "containers"
@@ -100,7 +100,7 @@ def test_services_start_only_after_every_job_succeeded(services: dict[str, Servi
         for name, dependency in (service.get("depends_on") or {}).items()
         if dependency["condition"] == "service_completed_successfully"
     }
-    assert jobs == awaited == {"proxy", "roles", "kafka-topics", "kafka-access", "migrate"}
+    assert jobs == awaited == {"proxy", "roles", "kafka-access", "migrate"}
 
 
 def test_only_nginx_is_reachable_and_only_clients_reach_the_data(services: dict[str, Service], model: Any) -> None:
@@ -120,7 +120,7 @@ def test_every_secret_is_generated_and_used_only_where_it_is_listed(
     used = set().union(*map(secrets_of, services.values()))
     assert used - generated == TLS
     # Parts of addresses, and the administrator of Redis, whom no service needs.
-    assert generated - used <= {f"okr_redis_{user}password" for user in ("", "serving_", "state_")}
+    assert generated - used <= {f"okr_redis_{user}password" for user in ("", "serving_", "state_", "metrics_")}
     for name, service in services.items():
         named = {Path(value).name for key, value in (service.get("environment") or {}).items() if key.endswith("_FILE")}
         assert named - {"ca.crt"} <= secrets_of(service), name
@@ -148,20 +148,16 @@ def test_no_secret_is_a_variable_or_an_argument(services: dict[str, Service]) ->
 def test_production_accepts_the_settings_of_each_service(
     services: dict[str, Service], name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = tmp_path / "secrets"
+    folder, authorities = tmp_path / "secrets", CertificateAuthority(tmp_path / "ca").file
     folder.mkdir()
-    new_secrets.main([str(folder)])
+    new_secrets.main([str(folder), f"--ca={authorities}"])
     for key, value in services[name]["environment"].items():
         if key.startswith("OKR_"):
-            monkeypatch.setenv(key, value.replace("/run/secrets", str(folder)))
+            path = value.replace("/run/secrets", str(folder)).replace("/etc/okr/tls/ca.crt", str(authorities))
+            monkeypatch.setenv(key, path)
     settings, errors = read_settings(tmp_path)
     assert errors == []
     assert settings.environment == "production"
-
-
-def test_the_topics_are_those_of_the_local_stack() -> None:
-    text = (FOLDER / "kafka_topics.sh").read_text(encoding="utf-8")
-    assert {name: int(partitions) for name, partitions in re.findall(r"(okr_\w+):(\d+)", text)} == dict(PARTITIONS)
 
 
 def test_hadolint_finds_nothing_in_the_dockerfile(checker: Checker) -> None:
