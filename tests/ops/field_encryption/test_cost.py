@@ -21,7 +21,7 @@ from tests.figures import report
 from tests.ops.field_encryption.conftest import new_key, with_keys
 from tests.topics import empty_topics
 
-ROUNDS = 3
+ROUNDS = 2
 NOTES = 60_000
 MAX_RATIO = {"a simulated organisation": 1.6, "only check-ins with a note": 4.5}
 

@@ -78,12 +78,13 @@ def test_rotation_while_events_land_changes_no_value_and_loses_none(encrypted: S
     old, new = encrypted.field_encryption_key.get_secret_value(), new_key()
     both = with_keys(encrypted, new, old)
     stop, landed = threading.Event(), []
-    for number in range(300):
-        send(check_in(number, f"note {number}", user_id=f"u{number % 60}"))
-        if number == 100:
-            land(encrypted, threading.Event(), drain=True)
-            landing = threading.Thread(target=lambda: landed.append(land(both, stop)))
-            landing.start()
+    events = [check_in(number, f"note {number}", user_id=f"u{number % 60}") for number in range(300)]
+    send(*events[:100])
+    land(encrypted, threading.Event(), drain=True)
+    landing = threading.Thread(target=lambda: landed.append(land(both, stop)))
+    landing.start()
+    for start in range(100, 300, 20):
+        send(*events[start : start + 20])
     while len(lake_rows(encrypted)) < 300:
         assert landing.is_alive()
         administration.rotate(encrypted.require("dsn_owner"), KeyFile(f"{new}\n{old}"))

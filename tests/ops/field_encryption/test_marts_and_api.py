@@ -22,9 +22,11 @@ from lakehouse.field_encryption.open_keys import open_data_keys
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
 from tests.databases import NewDatabase
+from tests.dbt_process import run_dbt
 from tests.figures import report
 from tests.ops.field_encryption.conftest import new_key, with_keys
 from tests.raw_rows import COLUMNS, copy_into_raw
+from tests.serving import published_organisation
 from tests.serving.check_in_requests import accepted, post, put, word
 from tests.serving.live_server import Api, serving
 from tests.serving.published_organisation import build_and_publish, publish, simulated
@@ -55,9 +57,12 @@ class Pair:
 def pair(new_database: NewDatabase, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     target = tmp_path_factory.mktemp("dbt")
     with new_database() as plain, new_database() as other:
-        publish(plain, simulated(), target)  # the first build also parses the project
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(published_organisation, "build_and_publish", lambda *_: None)
+            publish(plain, simulated(), target)  # only copies the events into raw
         encrypted = with_keys(other, new_key())
         _copy_encrypted(plain, encrypted)
+        run_dbt(plain, target, "list", "--select", "stg_user")  # parses the project, which is not measured
         seconds = []
         for settings in (plain, encrypted):
             started = time.perf_counter()
