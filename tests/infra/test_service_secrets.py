@@ -58,3 +58,12 @@ def test_a_command_without_a_setting_says_in_one_line_which_is_missing(stack: St
     assert ended.returncode != 0
     (line,) = (line for line in ended.stderr.splitlines() if missing in line)
     assert f"The setting {missing} is missing" in line
+
+
+def test_a_key_for_personal_fields_goes_only_to_the_services_that_use_it(stack: Stack) -> None:
+    env_file = stack.state / "stack.env"
+    env_file.write_text(f"{env_file.read_text(encoding='utf-8')}OKR_FIELD_ENCRYPTION_KEY=added\n", encoding="utf-8")
+    with_key = prepare_stack(stack.state)
+    environments = {name: service(name, with_key).environment() for name in NAMES}
+    assert {name for name in NAMES if "added" in environments[name].values()} == {"api", "land", "state"}
+    assert environments["land"]["OKR_DSN_LOADER"] == stack.env["OKR_DSN_LOADER"]
