@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from infra.deploy.host import Host
 from infra.kafka.rights import USERS
 from infra.local.base_service import Service
 from infra.local.okr_services import Api, Guard, LandingWorker, Metrics, StateWorker
@@ -74,3 +75,13 @@ def test_no_setting_of_a_unit_is_replaced_by_a_drop_in(unit: Path) -> None:
     names = [line.partition("=")[0] for line in all_lines if "=" in line and not line.startswith("#")]
     single = {line.partition("=")[0] for line in own if "=" in line and not line.startswith("#")} - LISTS
     assert [name for name in sorted(single) if names.count(name) > 1] == []
+
+
+def test_the_units_that_a_deployment_changes_exist() -> None:
+    host = Host()
+    names = {unit.partition("@")[0].removeprefix("okr-") for unit in (host.api, *host.landing, *host.workers)}
+    assert {unit_of(name).name.partition("@")[0].removesuffix(".service") for name in names} == {
+        f"okr-{name}" for name in names
+    }
+    others = {"okr-migrate@.service", "okr-maintenance.service", "okr-certificates.service"}
+    assert len(names) == len(list(UNITS.glob("*.service"))) - len(others), "each process is handed over"

@@ -18,6 +18,7 @@ from tests.infra.server.release_wheels import release_wheel
 from tests.ops.server.conftest import FIRST, SECOND, SECRETS, SERVICES, Server
 from tests.polling import until
 
+pytestmark = pytest.mark.timeout(900)  # the server is provisioned in the first test
 CheckIn = Callable[[int], EncodedEvent]
 TIMERS = ("okr-maintenance.timer", "okr-certificates.timer")
 SETTINGS = "/etc/okr/okr.env"
@@ -37,7 +38,7 @@ def test_a_provisioned_server_runs_all_services(server: Server) -> None:
         f"{server.setting('OKR_AIRFLOW_URL')}/api/v2/monitor/health",
         f"{server.setting('OKR_MLFLOW_URL')}/health",
     )
-    until(lambda: server.get(airflow).count('"healthy"') == 4, "Airflow's four parts are healthy")
+    until(lambda: server.get(airflow).count('"healthy"') == 4, "Airflow's four parts are healthy", 300)
     until(lambda: server.get(mlflow) == "OK", "MLflow responds")
 
 
