@@ -4,7 +4,7 @@ import subprocess
 import tarfile
 from pathlib import Path
 
-from infra.migrations.revisions import FOLDER, scripts
+from infra.migrations.revisions import scripts
 
 ROOT = Path(__file__).parents[3]
 VERSIONS = "infra/migrations/versions"
@@ -30,17 +30,6 @@ def unpack(commit: str, folder: Path) -> None:
     with tarfile.open(archive) as tar:
         tar.extractall(folder, filter="data")
     archive.unlink()
-
-
-def with_current_revisions(folder: Path) -> None:
-    """Replace the revisions of an unpacked release by those of this code, so that it meets the new schema."""
-    old = folder / VERSIONS
-    for path in old.iterdir():
-        if path.is_file():
-            path.unlink()
-    for path in (FOLDER / "versions").iterdir():
-        if path.is_file():
-            (old / path.name).write_bytes(path.read_bytes())
 
 
 def source(folder: Path) -> str:
