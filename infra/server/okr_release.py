@@ -159,9 +159,9 @@ def _build(host: Host, wheel: Path, new: Path) -> None:
             lock.write_bytes(archive.read(LOCK))
     except KeyError:
         raise ReleaseError(f"{wheel} has no {LOCK}. Build it with `make release`.") from None
-    install: list[str | Path] = [host.uv, "pip", "install", "--quiet", "--python", environment / "bin" / "python"]
-    _run([*install, "--require-hashes", "--requirements", lock])
-    _run([*install, "--no-deps", wheel])
+    pip: list[str | Path] = [host.uv, "pip", "install", "--quiet", "--python", environment / "bin" / "python"]
+    _run([*pip, "--require-hashes", "--requirements", lock])
+    _run([*pip, "--no-deps", wheel])
     _run([environment / "bin" / "okr", "--help"])
 
 
