@@ -70,7 +70,7 @@ def site(
             }
         )
         register_champion(settings)
-        host = make_host(folder, environment_of(settings, folder / "okr"), watch_s=2.0)
+        host = make_host(folder, environment_of(settings, folder / "okr"), watch_s=2.0, start_s=120, max_p95_ms=10_000)
         for version in ("1.0", "1.1"):
             install(host.host.root, version)
         install(host.host.root, "1.2-wrong", predict_the_opposite)
