@@ -1,6 +1,5 @@
 """Connect to each server that the settings name, and say whether the connection is encrypted or why it fails."""
 
-import ssl
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -92,7 +91,5 @@ def _redis(url: str) -> str:
 
 def _http(url: str, ca_file: str) -> str:
     with http_client(url, timeout_s=LIMIT_S, ca_file=ca_file) as client, client.stream("GET", "/") as answer:
-        stream = answer.extensions.get("network_stream")
-        encrypted = stream.get_extra_info("ssl_object") if stream is not None else None
-        version = encrypted.version() if isinstance(encrypted, ssl.SSLObject | ssl.SSLSocket) else None
-        return f"{version or NOT_ENCRYPTED}, status {answer.status_code}"
+        encrypted = answer.extensions["network_stream"].get_extra_info("ssl_object")
+        return f"{encrypted.version() if encrypted else NOT_ENCRYPTED}, status {answer.status_code}"
