@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from infra.kafka.rights import RIGHTS, USERS, Kind, Operation, Right
-from lakehouse.errors import RetryableError
+from lakehouse.errors import PermanentError, RetryableError
 from lakehouse.kafka_connection import KafkaConnection
 
 if TYPE_CHECKING:
@@ -46,8 +46,10 @@ class AccessControl:
         """Compare Kafka's lists with the table.
 
         Raises:
-            RetryableError: Kafka does not respond, has no authorizer, or the user is no superuser.
+            RetryableError: Kafka does not respond.
+            PermanentError: the user is no superuser.
         """
+        self._require_superuser()
         found = [(_right_of(binding), binding) for binding in self._all()]
         existing = {right for right, _ in found if right is not None}
         foreign = [binding for right, binding in found if right is None]
@@ -59,7 +61,8 @@ class AccessControl:
         Until the first entry is removed, every service can do its work, so an interrupted run can simply be repeated.
 
         Raises:
-            RetryableError: as in `differences`.
+            RetryableError: Kafka does not respond, or its brokers have no authorizer.
+            PermanentError: the user is no superuser.
         """
         before = self.differences(rights)
         if before.missing:
@@ -68,6 +71,19 @@ class AccessControl:
         if surplus:
             self._wait(self._admin.delete_acls([_exactly(binding) for binding in surplus]))
         return before
+
+    def _require_superuser(self) -> None:
+        """Check the user's rights, because Kafka shows an empty list to a user that may not see the entries."""
+        from confluent_kafka.admin import AclOperation
+
+        cluster = self._result(
+            self._admin.describe_cluster(include_authorized_operations=True, request_timeout=LIMIT_SECONDS)
+        )
+        if AclOperation.ALTER not in (cluster.authorized_operations or ()):
+            raise PermanentError(
+                f"User {self._kafka.user!r} may not see or change rights in Kafka. Expected a user in super.users of "
+                "the brokers."
+            )
 
     def _all(self) -> "list[AclBinding]":
         from confluent_kafka.admin import (
@@ -96,8 +112,8 @@ class AccessControl:
         except KafkaException as error:
             self._kafka.require_usable()
             raise RetryableError(
-                f"Kafka at {self._kafka.bootstrap} refused to show or change rights as user {self._kafka.user!r}: "
-                f"{error.args[0].str()} Expected a user in super.users of the brokers."
+                f"Kafka at {self._kafka.bootstrap} did not show or change rights: {error.args[0].str()}. Do the "
+                "brokers have an authorizer (infra/kafka/server.properties)?"
             ) from error
 
 

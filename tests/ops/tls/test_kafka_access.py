@@ -36,7 +36,7 @@ from ingestion.producer import EventProducer
 from ingestion.sources.metrics.queues import Group
 from ingestion.sources.metrics.service_probes import kafka_up
 from ingestion.spool import Drainer, Spool
-from lakehouse.errors import RetryableError
+from lakehouse.errors import PermanentError, RetryableError
 from lakehouse.kafka_connection import KafkaConnection, SecurityProtocol
 from lakehouse.settings import Settings
 from serving.writes.event_progress import LandedOffsets
@@ -239,7 +239,7 @@ def test_the_commands_set_passwords_and_rights(secured: SecuredBroker, tmp_path:
     changed = okr(secured, tmp_path, "kafka", "set-password", "okr-guest", stdin=password)
     assert (changed.returncode, changed.stderr) == (0, "")
     secured.passwords["okr-guest"] = password
-    with pytest.raises(RetryableError, match=r"Expected a user in super\.users of the brokers"):
+    with pytest.raises(PermanentError, match=r"Expected a user in super\.users of the brokers"):
         AccessControl(secured.connection("okr-guest")).differences()
     short = okr(secured, tmp_path, "kafka", "set-password", "okr-guest", stdin="short")
     assert "expected at least 16" in short.stderr
