@@ -10,7 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 LIMIT_S = 2.0
-SPEAKS_LIMIT_S = 1.0
 CA_SETTING = "OKR_CA_FILE"
 EXPIRED, NOT_YET_VALID = 10, 9  # codes of OpenSSL (x509_vfy.h)
 WRONG_HOST = frozenset({62, 64})  # name, address
@@ -56,7 +55,7 @@ def speaks_tls(host: str, port: int) -> bool:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # nothing is sent after the handshake
     try:
-        with socket.create_connection((host, port), SPEAKS_LIMIT_S) as plain, context.wrap_socket(plain):
+        with socket.create_connection((host, port), LIMIT_S) as plain, context.wrap_socket(plain):
             return True
     except OSError:
         return False

@@ -1,13 +1,14 @@
 """nginx with TLS in the place of Airflow and MLflow, with right and wrong certificates."""
 
 import shutil
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from infra.local.ports import choose, is_free
+from infra.local.ports import choose
 from tests.ops.certificates import CertificateAuthority, ServerCertificate, expired
 
 START_SECONDS = 10
@@ -45,7 +46,7 @@ def running_nginx(folder: Path, authority: CertificateAuthority) -> Iterator[dic
     process = subprocess.Popen([nginx, "-p", f"{folder}/", "-c", "nginx.conf", "-e", f"{folder}/errors"])
     try:
         deadline = time.monotonic() + START_SECONDS
-        while is_free(found["plaintext"]):
+        while not _answers(found["plaintext"]):
             assert process.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.02)
@@ -53,6 +54,16 @@ def running_nginx(folder: Path, authority: CertificateAuthority) -> Iterator[dic
     finally:
         process.terminate()
         process.wait(10)
+
+
+def _answers(port: int) -> bool:
+    """Return whether nginx serves requests. It accepts connections earlier."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), 5) as connection:
+            connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            return connection.recv(4) == b"HTTP"
+    except OSError:
+        return False
 
 
 def _server(port: int, certificate: ServerCertificate | None) -> str:
