@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from infra.analysts.commands import group as analysts
+from infra.audit.commands import group as installation
 from infra.deploy.commands import app as deployment
 from infra.firewall.commands import group as firewall
 from infra.kafka.commands import group as kafka
@@ -24,6 +25,7 @@ app.add_typer(migrations)
 app.add_typer(deployment, name="deploy")
 app.add_typer(analysts, name="analyst")
 app.add_typer(firewall, name="firewall")
+app.add_typer(installation, name="installation")
 app.add_typer(server, name="server", hidden=True)  # systemd units run it
 app.add_typer(nginx, name="nginx")
 app.add_typer(kafka, name="kafka")

@@ -25,12 +25,13 @@ def certificate_problem(error: BaseException, parts: Mapping[str, str]) -> str:
             int(parts["port"].partition(",")[0]),
             "" if authorities == OF_THE_SYSTEM else authorities,
             trusted="the DSN's sslrootcert",
-            start_tls=_start_tls,
+            start_tls=start_tls,
         )
         or ""
     )
 
 
-def _start_tls(plain: socket.socket) -> bool:
+def start_tls(plain: socket.socket) -> bool:
+    """Ask a PostgreSQL server to change to TLS, and return whether it does."""
     plain.sendall(SSL_REQUEST)
     return plain.recv(1) == b"S"

@@ -71,6 +71,9 @@ class Settings(BaseSettings):
     redis_metrics_url: SecretStr = Field(
         default=SecretStr(""), description="Redis, with the user of the metrics collector"
     )
+    redis_admin_url: SecretStr = Field(
+        default=SecretStr(""), description="Redis, with its administrator (only for `okr installation audit`)"
+    )
 
     pg_superuser_dsn: SecretStr = SecretStr("")
     dsn_owner: SecretStr = SecretStr("")

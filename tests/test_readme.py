@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 @pytest.mark.parametrize("target", sorted(set(re.findall(r"(?:^|`)make ([a-z]+)", README, re.MULTILINE)) - {"test"}))
@@ -64,3 +64,11 @@ def test_every_path_in_the_glossary_and_the_architecture_exists(page):
     paths = re.findall(rf"`((?:{packages})/[a-z0-9_./*]*)`", text)
     assert len(paths) > 10, "Too few paths were found: this test misreads the page."
     assert [path for path in paths if not list(ROOT.glob(path))] == []
+
+
+def test_every_control_named_by_the_threat_model_exists():
+    text = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
+    paths = re.findall(r"`((?:lakehouse|serving|ingestion|infra|ml|tests|\.ci|requirements)(?:/[^`*]+)?)`", text)
+    assert len(paths) > 30, "Too few files were found: this test misreads the page."
+    for path in paths:
+        assert (ROOT / path).exists(), path

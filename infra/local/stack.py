@@ -161,6 +161,7 @@ def addresses(state: Path, values: Mapping[str, str]) -> dict[str, str]:
         "OKR_KAFKA_BOOTSTRAP": f"{ports.LOOPBACK}:{values['OKR_PORT_KAFKA']}",
         "OKR_LAKE_URI": str(state / "lake"),
         **{f"OKR_{setting.upper()}": redis(user) for user, setting in redis_users.URLS.items()},
+        "OKR_REDIS_ADMIN_URL": redis(redis_users.ADMIN),
         **{f"OKR_DSN_{role.upper()}": dsn(f"okr_{role}", role.upper()) for role in DATABASE_ROLES},
         "OKR_DSN_ANALYST": dsn("analyst", "ANALYST"),
         "OKR_PG_SUPERUSER_DSN": dsn("postgres", "SUPERUSER", "postgres"),

@@ -21,7 +21,7 @@ DSNS = (
     "pg_superuser_dsn", "dsn_owner", "dsn_loader", "dsn_transform", "dsn_serving", "dsn_organisation", "dsn_analyst",
     "mlflow_store_uri", "airflow_dsn",
 )  # fmt: skip
-REDIS_URLS = ("redis_url", "redis_state_url", "redis_metrics_url")
+REDIS_URLS = ("redis_url", "redis_state_url", "redis_metrics_url", "redis_admin_url")
 PAGES = ("airflow_url", "mlflow_url")
 SECRETS = (
     "jwt_secret", "metrics_token", "admin_password", "lead_password", "app_password", "airflow_password",

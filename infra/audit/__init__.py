@@ -1,0 +1,1 @@
+"""`okr installation audit`: checks of a running installation, one module per subject."""
