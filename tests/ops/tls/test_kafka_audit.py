@@ -35,7 +35,8 @@ def test_rights_beyond_the_table_are_found(broker: SecuredBroker, tmp_path: Path
         AclBinding(ResourceType.TOPIC, USER_EVENTS, whole, "User:eve", "*", AclOperation.READ, allow),
         AclBinding(ResourceType.TOPIC, "*", whole, "User:*", "*", AclOperation.ALL, allow),
     ]
-    for created in AdminClient(broker.connection().client_settings()).create_acls(planted).values():
+    admin = AdminClient(broker.connection().client_settings())  # this reference keeps the client alive
+    for created in admin.create_acls(planted).values():
         created.result(20)
     try:
         lines = [str(finding) for finding in kafka_access.check(Installation(settings))]
