@@ -100,11 +100,6 @@ def test_nothing_listens_beyond_loopback(running):
     assert listening <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
 
 
-def test_the_audit_of_the_installation_finds_nothing(running):
-    results = json.loads(running.okr("installation", "audit", "--json"))
-    assert [result["check"] for result in results if result["not_checked"]] == ["kafka"]
-
-
 def test_secrets_are_readable_only_by_their_owner(running):
     for name in ("stack.env",):
         assert stat.S_IMODE((running.stack.state / name).stat().st_mode) == 0o600
