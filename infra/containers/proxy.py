@@ -29,10 +29,10 @@ def container_site(public_url: str) -> Site:
         web_folder=Path("/nonexistent"),  # the API serves its static files itself
         airflow="https://airflow-api-server:8080",
         mlflow="https://mlflow:5000",
-        pid_file=Path("/tmp/nginx.pid"),  # noqa: S108 -- the container's own file system
+        pid_file=Path("/tmp/nginx.pid"),  # noqa: S108  # nosec B108 -- the container's own file system
         error_log=Path("/dev/stderr"),
         access_log=Path("/dev/stdout"),
-        temporary_folder=Path("/tmp"),  # noqa: S108
+        temporary_folder=Path("/tmp"),  # noqa: S108  # nosec B108 -- as above
         connections=1_024,
         authority_file=Path("/etc/okr/tls/ca.crt"),
     )

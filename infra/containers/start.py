@@ -49,7 +49,8 @@ def write_airflow_passwords(file: Path, folder: Path = FOLDER) -> None:
 def start_mlflow(options: Sequence[str]) -> None:
     """Replace this process with MLflow's server."""
     artifacts = ["--serve-artifacts", "--artifacts-destination", os.environ["OKR_MLFLOW_ARTIFACTS"]]
-    listen = ["--app-name", "basic-auth", "--host", "0.0.0.0", "--port", "5000", "--workers", "1"]  # noqa: S104
+    host = "0.0.0.0"  # noqa: S104  # nosec B104 -- the container's own network
+    listen = ["--app-name", "basic-auth", "--host", host, "--port", "5000", "--workers", "1"]
     _replace([program("mlflow"), "server", *listen, *artifacts, *options], mlflow_environment())
 
 
