@@ -41,9 +41,11 @@ def checker() -> Checker:
         pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
     programs = ROOT / ".venv" / "checkers" / "bin"
 
-    def run(name: str, *arguments: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        name: str, *arguments: str | Path, folder: Path = ROOT, **variables: str
+    ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [programs / name, *arguments], cwd=ROOT, env=os.environ | variables, capture_output=True, text=True,
+            [programs / name, *arguments], cwd=folder, env=os.environ | variables, capture_output=True, text=True,
             timeout=120, check=False,
         )  # fmt: skip
 

@@ -60,6 +60,17 @@ def test_every_image_and_folder_must_be_named(checker: Checker) -> None:
         assert name in result.stderr
 
 
+def test_the_example_of_images_env_needs_only_values(checker: Checker, tmp_path: Path) -> None:
+    lines = (FOLDER / "images.env.example").read_text(encoding="utf-8").splitlines()
+    assert {line.partition("=")[0] for line in lines if line.endswith("=")} <= variables().keys()
+    filled = [f"{line}{variables()[line[:-1]]}" if line.endswith("=") else line for line in lines]
+    (tmp_path / "images.env").write_text("\n".join(filled), encoding="utf-8")
+    env_file = f"--env-file={tmp_path / 'images.env'}"
+    result = checker("docker-compose", env_file, "config", "--services", folder=FOLDER)
+    assert result.returncode == 0, result.stderr
+    assert {"api", "postgres", "migrate"} <= set(result.stdout.split())
+
+
 def test_a_misspelt_key_is_refused(checker: Checker, tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.yaml"
     wrong.write_text("services: {api: {readonly: true}}\n", encoding="ascii")

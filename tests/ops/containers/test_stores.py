@@ -11,14 +11,9 @@ from pathlib import Path
 
 import pytest
 from confluent_kafka import KafkaException
-from confluent_kafka.admin import (
-    AdminClient,
-    NewTopic,
-    ScramCredentialInfo,
-    ScramMechanism,
-    UserScramCredentialUpsertion,
-)
+from confluent_kafka.admin import AdminClient
 
+from infra.containers import new_secrets
 from infra.local import kafka_jars
 from infra.local.executables import ROOT
 from infra.local.kafka import Kafka
@@ -31,7 +26,6 @@ from tests.ops.certificates import CertificateAuthority
 from tests.polling import until
 
 FOLDER = ROOT / "infra" / "containers"
-PASSWORD = "a-password-of-the-tests"
 
 
 def test_postgresql_accepts_its_settings(postgres: Settings, test_stack: Stack) -> None:
@@ -116,21 +110,27 @@ def client_of(port: int, authorities: Path, password: str) -> AdminClient:
     return AdminClient(
         {
             "bootstrap.servers": f"localhost:{port}", "security.protocol": "SASL_SSL", "log_level": 0,
-            "ssl.ca.location": str(authorities), "sasl.mechanisms": "SCRAM-SHA-512", "sasl.username": "okr-land",
+            "ssl.ca.location": str(authorities), "sasl.mechanisms": "SCRAM-SHA-512", "sasl.username": "okr-state",
             "sasl.password": password,
         }
     )  # fmt: skip
 
 
-def test_kafka_lets_in_only_users_with_the_right_password(broker: tuple[int, int, Path]) -> None:
+def test_the_job_lets_in_each_service_with_its_password_and_rights(
+    broker: tuple[int, int, Path], tmp_path: Path
+) -> None:
     clients, admin, authorities = broker
-    plain = AdminClient({"bootstrap.servers": f"127.0.0.1:{admin}", "log_level": 0})
-    plain.create_topics([NewTopic("okr_user_events", 4, 1)])["okr_user_events"].result(20)
-    user = UserScramCredentialUpsertion(
-        "okr-land", ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, 8192), PASSWORD.encode()
-    )
-    plain.alter_user_scram_credentials([user])["okr-land"].result(20)
-    # Without a right, a user may log in, but sees no topic.
-    until(lambda: topics(client_of(clients, authorities, PASSWORD)) == set(), "the user logs in", seconds=20)
+    new_secrets.main([str(tmp_path)])
+    script = (FOLDER / "kafka_access.sh").read_text(encoding="utf-8").replace("/run/secrets", str(tmp_path))
+    variables = {"PATH": f"{ROOT / '.venv' / 'bin'}:{os.defpath}", "OKR_KAFKA_BOOTSTRAP": f"127.0.0.1:{admin}"}
+    for _ in range(2):  # it runs at each start
+        job = subprocess.run(
+            ["sh", "-c", script], env=variables, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
+        )
+        assert job.returncode == 0, job.stdout + job.stderr
+    password = (tmp_path / "okr_kafka_password_state").read_text(encoding="ascii").strip()
+    assert password not in job.stdout + job.stderr
+    # It may read one topic, so it does not see the others.
+    assert topics(client_of(clients, authorities, password)) == {"okr_user_events"}
     assert topics(client_of(clients, authorities, "wrong")) is None
     assert topics(AdminClient({"bootstrap.servers": f"localhost:{clients}", "log_level": 0})) is None
