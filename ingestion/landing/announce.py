@@ -72,8 +72,12 @@ class AirflowAssets:
 
     def _login(self) -> "httpx.Client":
         client = http_client(self._url, timeout_s=10.0, ca_file=self._ca_file)
-        response = client.post("/auth/token", json={"username": self._user, "password": self._password})
-        client.headers["Authorization"] = f"Bearer {response.raise_for_status().json()['access_token']}"
+        try:
+            response = client.post("/auth/token", json={"username": self._user, "password": self._password})
+            client.headers["Authorization"] = f"Bearer {response.raise_for_status().json()['access_token']}"
+        except BaseException:
+            client.close()
+            raise
         return client
 
     def _find_asset(self, client: "httpx.Client") -> int:

@@ -16,7 +16,11 @@ from tests.ops.certificates import CertificateAuthority
 
 def announce(settings: Settings) -> object:
     """Announce landed events as the landing worker does. A run is queued, so there is nothing to announce."""
-    return AirflowAssets(settings.airflow_url, "admin", "password", settings.ca_file).announce() is False
+    airflow = AirflowAssets(settings.airflow_url, "admin", "password", settings.ca_file)
+    try:
+        return airflow.announce() is False
+    finally:
+        airflow._reset()  # closes its connection
 
 
 def list_dags(settings: Settings) -> object:
