@@ -7,7 +7,7 @@ import signal
 import subprocess
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -51,8 +51,15 @@ def root_file_system() -> Path:
 class Machine:
     """A running container. `run` executes commands in it as root."""
 
-    def __init__(self, launcher: subprocess.Popen[bytes], log: Path) -> None:
-        self._launcher, self._log = launcher, log
+    def __init__(self, command: Sequence[str | Path], log: Path) -> None:
+        self._command, self._log = command, log
+        self._launch()
+
+    def _launch(self) -> None:
+        with self._log.open("wb") as console:
+            self._launcher = subprocess.Popen(
+                self._command, stdin=subprocess.DEVNULL, stdout=console, stderr=console, start_new_session=True
+            )
 
     @property
     def init(self) -> int:
@@ -100,11 +107,20 @@ class Machine:
         until(is_booted, "the container is booted", seconds=120)
 
     def reboot(self) -> None:
-        """Reboot, and wait until all units are started."""
-        before = self.init
-        self.run("systemctl", "reboot", check=False)
-        until(lambda: not Path(f"/proc/{before}").exists(), "the container went down", seconds=120)
+        """Shut down and boot again with the same files, and wait until all units are started."""
+        self.run("systemctl", "poweroff", check=False)
+        self._launcher.wait(180)
+        self._launch()
         self.wait_until_booted()
+
+    def stop(self) -> None:
+        """Shut down."""
+        self._launcher.terminate()  # a clean shutdown; a signal for systemd's shutdown would orphan the container
+        try:
+            self._launcher.wait(60)
+        except subprocess.TimeoutExpired:
+            os.kill(self.init, signal.SIGKILL)
+            self._launcher.wait(30)
 
 
 @contextmanager
@@ -120,24 +136,19 @@ def booted(folder: Path, binds: Mapping[Path, str], overlays: Mapping[Path, str]
     layers = f"lowerdir={root_file_system()},upperdir={upper},workdir={work}"
     subprocess.run(["mount", "-t", "overlay", "-o", layers, name, root], check=True)
     groups = [hierarchy / name for hierarchy in HIERARCHIES]
+    layered = {}
+    for number, (source, target) in enumerate(overlays.items()):
+        (own := folder / f"overlay-{number}").mkdir()
+        layered[f"{source}:{own}"] = target
     try:
         for group in groups:
             group.mkdir()
-        with (folder / "console").open("wb") as console:
-            launcher = subprocess.Popen(
-                _command(name, root, groups, binds, overlays), stdin=subprocess.DEVNULL, stdout=console, stderr=console
-            )
-        machine = Machine(launcher, folder / "console")
+        machine = Machine(_command(name, root, groups, binds, layered), folder / "console")
         try:
             machine.wait_until_booted()
             yield machine
         finally:
-            launcher.terminate()  # a clean shutdown; a signal for systemd's shutdown would orphan the container
-            try:
-                launcher.wait(60)
-            except subprocess.TimeoutExpired:
-                os.kill(machine.init, signal.SIGKILL)
-                launcher.wait(30)
+            machine.stop()
     finally:
         for group in groups:
             _remove_group(group)
@@ -147,7 +158,7 @@ def booted(folder: Path, binds: Mapping[Path, str], overlays: Mapping[Path, str]
 
 
 def _command(
-    name: str, root: Path, groups: list[Path], binds: Mapping[Path, str], overlays: Mapping[Path, str]
+    name: str, root: Path, groups: list[Path], binds: Mapping[Path, str], overlays: Mapping[str, str]
 ) -> list[str | Path]:
     # In groups of its own, because the container's systemd uses those of its launcher as the root of its groups.
     enter = "".join(f"echo $$ > {group}/cgroup.procs; " for group in groups)
@@ -156,7 +167,7 @@ def _command(
         "--machine", name, "--register=no", "--keep-unit", "--console=read-only", "--resolv-conf=off", "--timezone=off",
         "--link-journal=no",
         *(f"--bind-ro={source}:{target}" for source, target in binds.items()),
-        *(f"--overlay={source}::{target}" for source, target in overlays.items()),
+        *(f"--overlay={layers}:{target}" for layers, target in overlays.items()),
     ]  # fmt: skip
 
 
