@@ -1,6 +1,7 @@
 """HTTPS to Airflow and MLflow behind nginx with a certificate of our own authority."""
 
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,8 @@ def announce(settings: Settings) -> object:
 
 def list_dags(settings: Settings) -> object:
     """List the DAGs as the API does."""
-    return Airflow(settings).get("dags") == {"dags": []}
+    with closing(Airflow(settings)) as airflow:
+        return airflow.get("dags") == {"dags": []}
 
 
 def find_champion(settings: Settings) -> object:
