@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from lakehouse.errors import PermanentError, RetryableError
+from lakehouse.http_client import http_client
 
 if TYPE_CHECKING:
     import httpx
@@ -38,11 +39,8 @@ class ColourClient:
         self.token = ""
         """The access token, after `log_in`."""
         self._socket = socket
-        self._client = httpx.Client(
-            transport=httpx.HTTPTransport(uds=str(socket), limits=httpx.Limits(max_keepalive_connections=0)),
-            base_url="http://localhost",
-            timeout=TIMEOUT_S,
-        )
+        transport = httpx.HTTPTransport(uds=str(socket), limits=httpx.Limits(max_keepalive_connections=0))
+        self._client = http_client("http://localhost", timeout_s=TIMEOUT_S, transport=transport)
 
     def is_ready(self) -> bool:
         """Return whether the API may receive requests."""

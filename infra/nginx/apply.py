@@ -5,14 +5,15 @@ import fcntl
 import hashlib
 import os
 import re
-import shutil
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from os import fsync
 from pathlib import Path
+from shutil import which
 
 from infra.nginx.certificates import SOON, check_certificate
 from infra.nginx.site import Site, configuration
@@ -31,7 +32,7 @@ def nginx_program() -> str:
         PermanentError: it is not installed.
     """
     # Debian's /usr/sbin is not on the PATH of ordinary users.
-    found = shutil.which("nginx", path=os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin")))
+    found = which("nginx", path=os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin")))
     if found is None:
         raise PermanentError(f"nginx is not installed: {PACKAGE}.")
     return found
@@ -171,7 +172,7 @@ def _write(file: Path, content: bytes) -> None:
     with file.open("wb") as opened:
         opened.write(content)
         opened.flush()
-        os.fsync(opened.fileno())
+        fsync(opened.fileno())
 
 
 def _text(file: Path) -> str:

@@ -28,11 +28,12 @@ from tests.throwing import ERRORS, Thrower
 ROOT = Path(lakehouse.__file__).parents[1]
 PACKAGES = ("lakehouse", "ingestion", "expectations", "ml", "serving", "dags", "infra")
 # The only module that may call each of these; all other code uses that module.
-ONE_PLACE = {
-    "threading.Thread": "lakehouse/background.py",
-    "threading.Timer": "infra/demo/okr_command.py",  # it kills a child and ends
-    "httpx.Client": "lakehouse/http_client.py",
-    "psycopg.connect": "infra/local/postgres.py",  # checks the superuser's login, with a timeout of three seconds
+PLACES = {
+    "threading.Thread": {"lakehouse/background.py"},
+    # One kills a child, the other cancels a statement of a migration; both end with their block.
+    "threading.Timer": {"infra/demo/okr_command.py", "infra/migrations/online.py"},
+    "httpx.Client": {"lakehouse/http_client.py"},
+    "psycopg.connect": {"infra/local/postgres.py"},  # checks the superuser's login, with a timeout of three seconds
 }
 
 
@@ -204,8 +205,8 @@ def test_every_thread_has_a_test_that_raises_in_it() -> None:
     assert set(THROWN_INTO.values()) <= written
 
 
-@pytest.mark.parametrize(("maker", "place"), ONE_PLACE.items())
-def test_threads_clients_and_connections_are_created_in_one_module(maker: str, place: str) -> None:
+@pytest.mark.parametrize(("maker", "places"), PLACES.items(), ids=PLACES)
+def test_threads_clients_and_connections_are_created_in_few_modules(maker: str, places: set[str]) -> None:
     module, _, name = maker.partition(".")
     found = []
     for package in PACKAGES:
@@ -218,4 +219,4 @@ def test_threads_clients_and_connections_are_created_in_one_module(maker: str, p
                     by_name and name in {each.name for each in node.names}
                 ):
                     found.append(str(file.relative_to(ROOT)))
-    assert set(found) == {place}, f"use {place} instead of {maker}"
+    assert set(found) == places, f"use one of {sorted(places)} instead of {maker}"

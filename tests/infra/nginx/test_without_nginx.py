@@ -12,7 +12,7 @@ from lakehouse.errors import PermanentError
 
 
 def test_up_says_how_to_install_nginx_and_starts_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(apply.shutil, "which", lambda *_, **__: None)
+    monkeypatch.setattr(apply, "which", lambda *_, **__: None)
     monkeypatch.setenv("OKR_STATE", str(tmp_path / "state"))
     result = CliRunner().invoke(app, ["up", "--tls"])
     assert isinstance(result.exception, PermanentError)

@@ -230,7 +230,7 @@ def test_a_missing_folder_or_a_full_disk_leaves_the_running_nginx_as_it_is(
     with pytest.raises(PermanentError, match=r"nginx was not configured .*No such file"):
         apply(site, Path("/nothing/nginx.conf"), print)
     with monkeypatch.context() as full:
-        full.setattr(module.os, "fsync", lambda _: os.write(os.open("/dev/full", os.O_WRONLY), b"x"))
+        full.setattr(module, "fsync", lambda _: os.write(os.open("/dev/full", os.O_WRONLY), b"x"))
         with pytest.raises(PermanentError, match="No space left on device"):
             apply(site, proxy.config, print)
     assert_unchanged(proxy, before)
