@@ -9,10 +9,11 @@ from importlib.metadata import entry_points
 
 import typer
 
+from lakehouse.configuration.foreign_exports import drop_foreign_exports
 from lakehouse.environment import isolate
 from lakehouse.errors import OkrError
 from lakehouse.logs import configure_logging
-from lakehouse.settings import drop_foreign_exports, state_folder
+from lakehouse.settings import state_folder
 
 GROUP = "okr_lakehouse.commands"
 

@@ -130,12 +130,15 @@ def build_services(settings: Settings, *, ships_predictions: bool = True) -> Ser
     rate_limits = _rate_limits(settings, warehouse, auth)
     reporting = (write_sender, telemetry_sender, prediction_log, latency_reporter, rate_limits, auth.watch)
     awaited = {"model": lambda: prediction.runtime.has_looked}
-    references = References.from_warehouses(warehouses)
-    threads = [part.thread for part in (*reporting, *prediction.parts)]
     health = Health(
-        warehouse, client, prediction.runtime, write_sender=write_sender, telemetry_sender=telemetry_sender,
-        prediction_log=prediction_log, threads=threads,
-    )  # fmt: skip
+        warehouse,
+        client,
+        prediction.runtime,
+        write_sender=write_sender,
+        telemetry_sender=telemetry_sender,
+        prediction_log=prediction_log,
+        threads=[part.thread for part in (*reporting, *prediction.parts)],
+    )
     return Services(
         settings=settings,
         warehouses=warehouses,
@@ -152,9 +155,7 @@ def build_services(settings: Settings, *, ships_predictions: bool = True) -> Ser
         exports=Exports(Lists(warehouses)),
         writes=Writes.from_warehouses(warehouses, write_sender),
         event_progress=EventProgress(warehouses, LandedOffsets(settings)),
-        check_ins=CheckIns(
-            write_sender, RequestStore(warehouse, warehouses.personal_fields), Lookups(warehouses), references
-        ),
+        check_ins=_check_ins(warehouses, write_sender),
         live=LiveFigures(client),
         live_stream=LiveStream(LiveFigures(client)),
         administration=Administration(warehouse, write_sender, telemetry_sender, prediction_log),
@@ -169,6 +170,11 @@ def build_services(settings: Settings, *, ships_predictions: bool = True) -> Ser
         health_check=SingleFlight(health.state),
         metrics_page=SingleFlight(MetricsPage(request_metrics, (write_sender, telemetry_sender), prediction_log).text),
     )
+
+
+def _check_ins(warehouses: Warehouses, sender: SpoolSender) -> CheckIns:
+    requests = RequestStore(warehouses.installation, warehouses.personal_fields)
+    return CheckIns(sender, requests, Lookups(warehouses), References.from_warehouses(warehouses))
 
 
 def _rate_limits(settings: Settings, warehouse: Warehouse, auth: Auth) -> RateLimits:

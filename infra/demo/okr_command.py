@@ -9,8 +9,9 @@ from pathlib import Path
 
 from infra.demo.errors import StepFailed
 from lakehouse.background import BackgroundThread
+from lakehouse.configuration.foreign_exports import foreign_exports
 from lakehouse.environment import for_own_commands
-from lakehouse.settings import foreign_exports, state_folder
+from lakehouse.settings import state_folder
 
 
 def okr(*arguments: str, log: Path, limit_s: float, fix: str, say: Callable[[str], None] | None = None) -> str:

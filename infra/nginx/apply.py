@@ -1,7 +1,6 @@
 """Give nginx a configuration: it gets the new one as a whole, or keeps the old one."""
 
 import contextlib
-import fcntl
 import hashlib
 import os
 import re
@@ -9,7 +8,6 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from os import fsync
 from pathlib import Path
@@ -18,6 +16,7 @@ from shutil import which
 from infra.nginx.certificates import SOON, check_certificate
 from infra.nginx.site import Site, configuration
 from lakehouse.errors import PermanentError
+from lakehouse.folder_lock import locked
 
 PACKAGE = "`sudo apt-get install nginx-light` (Debian) or `sudo dnf install nginx` (Oracle Linux) installs it"
 RELOAD_S = 15.0  # nginx tries for 2.5 s to bind a port that another program has
@@ -64,7 +63,7 @@ def apply(site: Site, file: Path, say: Say) -> bool:
 
 def _replace(site: Site, file: Path, program: str, say: Say) -> bool:
     """Replace the file and let nginx load it, as `apply` describes."""
-    with _locked(file.parent):
+    with locked(file.parent):
         content = configuration(site).encode()
         state = _state(site, content)
         candidate, previous, marker = (file.with_name(f".{file.name}.{end}") for end in ("new", "old", "loaded"))
@@ -189,13 +188,3 @@ def _text_from(file: Path, offset: int) -> str:
             return opened.read().decode("utf-8", errors="replace")
     except OSError:
         return ""
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

@@ -1,7 +1,6 @@
 """The UNIX socket of `okr serve --uds`, through which a proxy on the same host connects."""
 
 import errno
-import fcntl
 import grp
 import os
 import socket
@@ -11,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lakehouse.errors import PermanentError
+from lakehouse.folder_lock import locked
 
 LONGEST_PATH_BYTES = 107  # sun_path of Linux has 108 bytes, with a final zero
 MODE = 0o660  # connecting to a socket needs the right to write to it
@@ -33,7 +33,7 @@ def listen_on(path: Path, group: str | None = None) -> socket.socket:
     group_id = -1 if group is None else _id_of(group)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        with _locked(path.parent), _umask(0o777 & ~MODE):
+        with locked(path.parent), _umask(0o777 & ~MODE):
             _remove_stale(path)
             listener.bind(os.fspath(path))
             listener.listen(BACKLOG)  # from now on, another process sees that the socket is in use
@@ -66,17 +66,6 @@ def _remove_stale(path: Path) -> None:
         except TimeoutError:  # the queue of connections is full: somebody listens
             pass
     raise PermanentError(f"Another process listens on {path}. Stop it, or choose another path.")
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Let one process at a time look for a stale file and replace it."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager

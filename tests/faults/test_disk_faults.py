@@ -16,6 +16,7 @@ from lakehouse.errors import RetryableError
 from lakehouse.lake import table_uri
 from lakehouse.settings import Settings
 from tests.faults.conftest import StartWorker
+from tests.faults.disks import small_disk
 from tests.faults.lake import TOPIC, Events, drain, landed_rows, log_of, send
 from tests.faults.proof import prove
 from tests.ingestion.crash import OKR, environment_of
@@ -25,17 +26,8 @@ from tests.ingestion.crash import OKR, environment_of
 def on_small_disk(pipeline: Settings, tmp_path: Path) -> Iterator[Settings]:
     """The pipeline with its lake on a mounted disk of one megabyte."""
     place = tmp_path / "disk"
-    place.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)], capture_output=True, text=True, check=False
-    )
-    if mounted.returncode:
-        reason = f"Only root can mount a disk: {mounted.stderr}"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    yield pipeline.model_copy(update={"lake_uri": str(place / "lake")})
-    subprocess.run(["umount", "-l", str(place)], check=True)
+    with small_disk(place, 1):
+        yield pipeline.model_copy(update={"lake_uri": str(place / "lake")})
 
 
 def disk_of(settings: Settings) -> Path:

@@ -43,8 +43,16 @@ def test_systemd_is_told_when_a_unit_is_ready_and_alive(
 
 
 def test_without_systemd_nothing_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(NOTIFY_SOCKET, raising=False)
-    report_alive()
+    address = f"\0okr-test-{os.getpid()}-none"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(address)
+        systemd.setblocking(False)
+        monkeypatch.delenv(NOTIFY_SOCKET, raising=False)
+        monkeypatch.delenv(READY_FILE, raising=False)
+        report_ready()
+        report_alive()
+        with pytest.raises(BlockingIOError):
+            systemd.recv(100)
 
 
 def test_the_age_of_the_file_shows_whether_a_process_makes_progress(

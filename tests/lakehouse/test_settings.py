@@ -1,7 +1,8 @@
 import pytest
 
+from lakehouse.configuration.foreign_exports import foreign_exports
 from lakehouse.errors import PermanentError
-from lakehouse.settings import foreign_exports, load_settings
+from lakehouse.settings import load_settings
 
 
 @pytest.fixture(autouse=True)

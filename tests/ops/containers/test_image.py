@@ -59,6 +59,7 @@ def test_the_program_of_each_role_starts(
         podman.output(*run, *command)
         listed = podman.output(*run, "du", "--summarize", "--block-size=1", "/opt/okr")
         packages, whole = int(listed.split()[0]), int(podman.output("image", "inspect", "--format={{.Size}}", image))
+        assert 0 < packages < whole
         rows.append((role, f"{whole / 1e6:,.0f}", f"{packages / 1e6:,.0f}"))
     base = whole - packages
     for role, (lock, command) in INSTALLED.items():

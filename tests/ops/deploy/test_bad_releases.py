@@ -82,24 +82,21 @@ def test_a_full_disk_is_one_line_and_changes_nothing(small_hosts: MakeHost, tmp_
     # The disk becomes full after the new colour has started.
     fill = f"{IMPORTS}\nimport pathlib\nfrom tests.faults.disks import filled"
     fill += f"\nbefore(Deployment, '_check_golden_rows', filled(pathlib.Path({str(disk)!r})).__enter__)"
-    with small_disk(disk, 4) as is_mounted:
-        if not is_mounted:
-            pytest.skip("needs root, to mount a small disk")
-        with small_hosts(disk / "h") as host:
-            for version in ("v1", "v2"):
-                install_small(host.host.root, version)
-            assert host.deploy("release", "v1", arm=GOLDEN)[0] == 0
-            with constant_load(host.host.current_socket) as answers:
-                with filled(disk):
-                    status, said = host.deploy("release", "v2", arm=GOLDEN)
-                    assert (status, "0 MB free; expected at least 1 MB" in said) == (1, True), said
-                status, said = host.deploy("release", "v2", arm=fill)
-                assert (status, "No space left on device" in said.splitlines()[-1]) == (1, True), said
-                assert running_release(host.host, host.units, "okr-api@blue") == "v1"
-                (disk / "filler").unlink(missing_ok=True)
+    with small_disk(disk, 4), small_hosts(disk / "h") as host:
+        for version in ("v1", "v2"):
+            install_small(host.host.root, version)
+        assert host.deploy("release", "v1", arm=GOLDEN)[0] == 0
+        with constant_load(host.host.current_socket) as answers:
+            with filled(disk):
                 status, said = host.deploy("release", "v2", arm=GOLDEN)
-                assert status == 0, said
-            assert answers.failed() == []
+                assert (status, "0 MB free; expected at least 1 MB" in said) == (1, True), said
+            status, said = host.deploy("release", "v2", arm=fill)
+            assert (status, "No space left on device" in said.splitlines()[-1]) == (1, True), said
+            assert running_release(host.host, host.units, "okr-api@blue") == "v1"
+            (disk / "filler").unlink(missing_ok=True)
+            status, said = host.deploy("release", "v2", arm=GOLDEN)
+            assert status == 0, said
+        assert answers.failed() == []
 
 
 def test_the_clock_does_not_decide_anything(host: TestHost) -> None:

@@ -134,7 +134,7 @@ def test_two_deployments_at_once(host: TestHost) -> None:
     install_small(host.host.root, "v3")
     with constant_load(host.host.current_socket) as answers:
         first = host.start("release", "v2", arm=GOLDEN)
-        until(lambda: _step(host) not in ("", "check"), "the first one has begun", pause=0.02)
+        until(lambda: _step(host) not in ("", "check"), "the first one has started", pause=0.02)
         status, said = host.deploy("release", "v3", arm=GOLDEN)
         assert first.ended()[0] == 0
     assert status == 1
