@@ -37,6 +37,12 @@ class _Event(NamedTuple):
     texts: dict[str, str]
     owner: str
 
+    @property
+    def has_address(self) -> bool:
+        """Whether the event has an e-mail address, which stays comparable."""
+        noun, field = ADDRESS
+        return self.contract.noun == noun and field in self.texts
+
 
 class FieldEncryption:
     """Encrypts personal fields."""
@@ -117,7 +123,9 @@ class FieldEncryption:
         owners = {event.owner for event in parsed if event is not None}
         if has_index and owners:
             owners.add(ADDRESS_INDEX)
-        keys = self._keys.of_owners(owners)
+        # No hash of an address is written after the key of its person was destroyed.
+        uncached = {event.owner for event in parsed if event is not None and event.has_address} if has_index else set()
+        keys = self._keys.of_owners(owners, uncached=uncached)
         index = keys.get(ADDRESS_INDEX)
         return [
             data if event is None else _encrypted(event, keys[event.owner], index)

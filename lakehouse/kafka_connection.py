@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Self
 
 from lakehouse.errors import RetryableError
-from lakehouse.tls_problems import server_problem, speaks_tls
+from lakehouse.tls_problems import listens, server_problem, speaks_tls
 
 if TYPE_CHECKING:
     from confluent_kafka import KafkaError
@@ -114,6 +114,8 @@ class KafkaConnection:
                 yield host.strip("[]"), int(port)
 
     def _server_problem(self, host: str, port: int) -> str | None:
+        if not listens(host, port):
+            return None  # it may be starting
         if self.protocol is SecurityProtocol.SASL_SSL:
             return server_problem(host, port, self.ca_file)
         if speaks_tls(host, port):

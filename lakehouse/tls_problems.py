@@ -50,6 +50,15 @@ def tls_problem(error: BaseException, server: str, *, trusted: str = CA_SETTING)
     return _no_tls(server) if cause is not None else None
 
 
+def listens(host: str, port: int) -> bool:
+    """Return whether a server accepts connections."""
+    try:
+        socket.create_connection((host, port), LIMIT_S).close()
+    except OSError:
+        return False
+    return True
+
+
 def speaks_tls(host: str, port: int) -> bool:
     """Return whether a server answers a TLS handshake, whatever its certificate is."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

@@ -6,7 +6,7 @@ from typing import Any
 
 from ingestion.field_encryption import FieldEncryption, personal_contracts
 from lakehouse.field_encryption.data_keys import DataKeys
-from lakehouse.field_encryption.decryption import Decryption, PersonalColumn
+from lakehouse.field_encryption.decryption import UNREADABLE, Decryption, PersonalColumn
 from lakehouse.field_encryption.open_keys import open_data_keys
 from lakehouse.settings import Settings
 from serving.publication_reader import Row, Warehouse
@@ -73,6 +73,20 @@ class PersonalFields:
             of_type = [data for data, (kind, _) in zip(found, events, strict=True) if kind == event_type]
             if of_type:
                 self._decryption.rows(of_type, columns)
+        return found
+
+    def readable(self, events: Sequence[tuple[str, Data]]) -> list[Data]:
+        """Return the stored data of events like `decrypted`, but with None for what cannot be read, as it may be sent.
+
+        Raises:
+            RetryableError: the keys cannot be read.
+        """
+        found = self.decrypted(events)
+        columns = _columns()
+        for data, (event_type, stored) in zip(found, events, strict=True):
+            for field in columns.get(event_type, ()):
+                if data.get(field) in UNREADABLE and data[field] != stored.get(field):
+                    data[field] = None
         return found
 
     def show(self, rows: Sequence[Row], columns: Mapping[str, PersonalColumn]) -> None:

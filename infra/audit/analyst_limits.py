@@ -52,7 +52,7 @@ def _logins(connection: Connection) -> Iterator[Finding]:
                 "no limit" if login.connections < 0 else str(login.connections),
                 f"Run ALTER ROLE {login.role} CONNECTION LIMIT {MAX_CONNECTIONS}.",
             )  # fmt: skip
-    query = "SELECT FROM pg_stat_activity WHERE application_name = %s"
+    query = "SELECT FROM pg_stat_activity WHERE application_name = %s AND usename = current_user"
     if any(login.can_log_in for login in found) and connection.execute(query, (GUARD,)).fetchone() is None:
         yield Finding(
             "the guard of analysts' sessions", f"a connection named {GUARD}", "none",

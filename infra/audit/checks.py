@@ -81,6 +81,8 @@ def _run(name: str, installation: Installation) -> Result:
         return Result(name, tuple(CHECKS[name](installation)))
     except NotChecked as reason:
         return Result(name, not_checked=str(reason))
-    except (OkrError, OSError, psutil.Error, psycopg.Error, redis.RedisError) as error:
-        cause = f"{type(error).__name__}: {error}"
+    except Exception as error:
+        # The text of an unexpected error can contain the value of a setting.
+        is_known = isinstance(error, OkrError | OSError | psutil.Error | psycopg.Error | redis.RedisError)
+        cause = f"{type(error).__name__}: {error}" if is_known else type(error).__name__
         return Result(name, (Finding(f"the check {name}", "to be completed", cause, "Fix that, and run it again."),))

@@ -1,6 +1,5 @@
 """Settings of running processes that are made for debugging: they disclose internals, or let others run code."""
 
-import contextlib
 import re
 from collections.abc import Iterator
 
@@ -25,14 +24,18 @@ def check(installation: Installation) -> Iterator[Finding]:
     """Yield a finding for each variable and argument of a process of the platform that switches debugging on.
 
     Raises:
-        NotChecked: no process of the platform is running.
+        NotChecked: no process of the platform is running, or one belongs to another user.
     """
     processes = list(installation.processes())
     if not processes:
         raise NotChecked("no process of the platform runs on this host")
     for process in processes:
-        with contextlib.suppress(psutil.Error):  # it has ended, or belongs to another user
+        try:
             yield from _of_process(process)
+        except psutil.NoSuchProcess:  # it has ended
+            continue
+        except psutil.AccessDenied as error:
+            raise NotChecked(f"process {process.pid} belongs to another user: run the audit as root") from error
 
 
 def _of_process(process: psutil.Process) -> Iterator[Finding]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import lakehouse
-from infra.audit.finding import Finding
+from infra.audit.finding import Finding, NotChecked
 from infra.audit.installation import Installation
 from lakehouse.configuration.secret_files import secret_file
 from lakehouse.environment import CREDENTIALS
@@ -17,14 +17,21 @@ GROUP_AND_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 def check(installation: Installation) -> Iterator[Finding]:
-    """Yield a finding for each secret that others can read, and each folder with data that others can enter."""
-    for file in _secret_files(installation):
+    """Yield a finding for each secret that others can read, and each folder with data that others can enter.
+
+    Raises:
+        NotChecked: there are neither secrets nor data on this host.
+    """
+    files, folders = [*_secret_files(installation)], [*_data_folders(installation)]
+    if not files and not folders:
+        raise NotChecked("this host has no secrets or data of the platform")
+    for file in files:
         if file.stat().st_mode & GROUP_AND_OTHERS and not _is_handed_over(file):
             yield Finding(
                 str(file), "read rights for its owner only (0600, folders 0700)", _octal(file),
                 f"Run chmod {'0700' if file.is_dir() else '0600'} {file}, and replace what others may have read.",
             )  # fmt: skip
-    for folder in _data_folders(installation):
+    for folder in folders:
         if _is_open_to_others(folder):
             yield Finding(
                 str(folder), "a folder that other users cannot enter (0750 or 0700)", _octal(folder),

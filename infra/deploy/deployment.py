@@ -112,6 +112,11 @@ class Deployment:
         if last is None:
             return entry
         if last.is_interrupted:
+            if last.release != release and kind == RELEASE:
+                raise NotPossible(
+                    f"The deployment of {last.release} was interrupted at the step {last.step}. Repeat it, or run `okr "
+                    "deploy rollback`, before you deploy another release. Nothing was changed."
+                )
             self._say(f"The deployment of {last.release} was interrupted at the step {last.step}.")
             entry.workers = sorted({*entry.workers, *last.workers})
             entry.replaces = last.replaces
@@ -120,7 +125,7 @@ class Deployment:
         else:
             entry.replaces = asdict(last) | {"replaces": None}
         if last.release == release:
-            entry.previous = last.previous
+            entry.previous, entry.is_contracted = last.previous, last.is_contracted
         return entry
 
     def _check(self, entry: Entry) -> None:
@@ -136,7 +141,9 @@ class Deployment:
 
     def _bring_up(self, entry: Entry, before: str | None) -> str:
         """Return the colour that runs the release, started and checked unless it already serves."""
-        if before is not None and self._runs(entry.release, before):
+        # After the switch, a release that has crashed is watched and undone. The other colour has the way back.
+        is_switched = entry.step in AFTER_THE_SWITCH and links.assigned(self._host, before or "") == entry.release
+        if before is not None and (is_switched or self._runs(entry.release, before)):
             return before
         colour = links.other(before)
         if entry.kind == RELEASE:

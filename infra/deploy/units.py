@@ -7,6 +7,8 @@ from typing import Protocol
 from infra.deploy.host import Host
 from lakehouse.errors import RetryableError
 
+LONGEST_START_S = 3_600.0  # more than the TimeoutStartSec of any unit
+
 
 class Units(Protocol):
     """The processes of a host, by the names of their units."""
@@ -37,7 +39,8 @@ class SystemdUnits:
     def start(self, unit: str) -> None:
         """Enable and start a unit."""
         self._systemctl(self._limits.start_s, "reset-failed", unit, check=False)
-        self._systemctl(self._limits.start_s, "enable", "--now", unit)
+        # The unit's TimeoutStartSec applies: a state worker may have to rebuild its tables first.
+        self._systemctl(LONGEST_START_S, "enable", "--now", unit)
 
     def stop(self, unit: str) -> None:
         """Disable and stop a unit. Its TimeoutStopSec limits how long it drains."""

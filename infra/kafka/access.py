@@ -1,6 +1,7 @@
 """Make Kafka's access control lists equal to the table of rights. Running it again changes nothing.
 
-The table is complete for its users, topics and groups. Entries of other users for other topics and groups are ignored.
+The table is complete for its users, topics and groups, whether an entry names them or a prefix of their names. Other
+entries of other users are ignored, also those for the whole cluster, which may belong to other platforms.
 """
 
 from collections.abc import Collection, Mapping
@@ -98,7 +99,7 @@ class AccessControl:
             ResourceType.ANY, None, ResourcePatternType.ANY, None, None, AclOperation.ANY, AclPermissionType.ANY
         )
         found: list[AclBinding] = self._result(self._admin.describe_acls(everything, request_timeout=LIMIT_SECONDS))
-        return [each for each in found if each.name in NAMES or each.principal.removeprefix(PRINCIPAL) in USERS]
+        return [each for each in found if _concerns_the_platform(each)]
 
     def _wait(self, changes: Mapping[Any, "Future[Any]"]) -> None:
         for change in changes.values():
@@ -115,6 +116,19 @@ class AccessControl:
                 f"Kafka at {self._kafka.bootstrap} did not show or change rights: {error.args[0].str()}. Do the "
                 "brokers have an authorizer (infra/kafka/server.properties)?"
             ) from error
+
+
+def _concerns_the_platform(binding: "AclBinding") -> bool:
+    """Return whether an entry is of one of our users, or applies to one of our topics or groups."""
+    from confluent_kafka.admin import ResourcePatternType, ResourceType
+
+    if binding.principal.removeprefix(PRINCIPAL) in USERS or binding.name in NAMES:
+        return True
+    if binding.restype not in (ResourceType.TOPIC, ResourceType.GROUP):
+        return False
+    if binding.resource_pattern_type == ResourcePatternType.PREFIXED:
+        return any(name.startswith(binding.name) or binding.name.startswith(name) for name in NAMES)
+    return any(binding.name.startswith(right.name) for right in RIGHTS if right.kind is Kind.GROUP_PREFIX)
 
 
 def _binding_of(right: Right) -> "AclBinding":

@@ -100,10 +100,12 @@ def _certificates(site: Site) -> Iterator[tuple[Path, Path, str]]:
 
 
 def _state(site: Site, content: bytes) -> str:
-    """Return a digest of what nginx reads: the configuration and the certificates that belong to it."""
+    """Return a digest of what nginx reads: the configuration, and its certificates and authorities."""
     digest = hashlib.sha256(content)
     for certificate, _, _ in _certificates(site):
         digest.update(certificate.read_bytes())
+    if site.inner_listen or site.api_hosts:
+        digest.update(site.authority_file.read_bytes())
     return digest.hexdigest()
 
 

@@ -14,6 +14,10 @@ Persons = Annotated[list[str] | None, typer.Option("--person", help="User id. Re
 KeyResults = Annotated[
     list[str] | None, typer.Option("--key-result", help="Key result whose notes that name no user are erased.")
 ]
+Objectives = Annotated[
+    list[str] | None,
+    typer.Option("--objective", help="Objective whose archiving reasons that name no user are erased."),
+]
 Months = Annotated[
     list[str] | None, typer.Option("--rejected", help="Month (2026-11) whose rejected messages are erased.")
 ]
@@ -63,15 +67,21 @@ def rotate() -> None:
 
 
 @app.command()
-def destroy(person: Persons = None, key_result: KeyResults = None, rejected: Months = None, yes: Yes = False) -> None:
+def destroy(
+    person: Persons = None,
+    key_result: KeyResults = None,
+    objective: Objectives = None,
+    rejected: Months = None,
+    yes: Yes = False,
+) -> None:
     """Destroy keys, so that what they encrypted cannot be read any more, in no copy. This cannot be undone."""
     from lakehouse.field_encryption import administration
     from lakehouse.settings import load_settings
 
-    named = {"user": person, "key_result": key_result, "rejected": rejected}
+    named = {"user": person, "key_result": key_result, "objective": objective, "rejected": rejected}
     owners = [f"{kind}:{each}" for kind, ids in named.items() for each in ids or ()]
     if not owners:
-        raise NotPossible("Nothing was named. Expected --person, --key-result or --rejected.")
+        raise NotPossible("Nothing was named. Expected --person, --key-result, --objective or --rejected.")
     if not yes:
         typer.confirm(f"Destroy the keys of {', '.join(owners)}? Their values can never be read again.", abort=True)
     count = administration.destroy(load_settings().require("dsn_owner"), owners)

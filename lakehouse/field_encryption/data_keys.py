@@ -18,7 +18,7 @@ from lakehouse.warehouse import read_sql
 
 PACKAGE = "lakehouse.field_encryption"
 MAX_CACHED_KEYS = 100_000
-MAX_AGE_S = 600.0  # a destroyed key leaves the memory of all processes within this time
+MAX_AGE_S = 600.0  # with the first event after this time, a process forgets destroyed keys
 Connect = Callable[[], AbstractContextManager[psycopg.Connection[Any]]]
 
 
@@ -62,10 +62,11 @@ class DataKeys:
             if kek_id not in self._key_encryption.ids:
                 raise PermanentError(unknown_key(kek_id, self._key_encryption))
 
-    def of_owners(self, owners: Collection[str]) -> dict[str, DataKey]:
+    def of_owners(self, owners: Collection[str], *, uncached: Collection[str] = ()) -> dict[str, DataKey]:
         """Return the keys of the owners. Keys that do not exist are created, also if other processes do the same.
 
-        The keys stay in memory for MAX_AGE_S seconds. A destroyed key is not created again.
+        The keys stay in memory until a call after MAX_AGE_S seconds. Those of `uncached` are read again. A destroyed
+        key is not created again.
 
         Raises:
             RetryableError: PostgreSQL is unavailable, or a key was wrapped with a key-encryption key that this process
@@ -74,7 +75,7 @@ class DataKeys:
         if time.monotonic() - self._emptied_at > MAX_AGE_S or len(self._cached) > MAX_CACHED_KEYS:
             self._cached, self._emptied_at = {}, time.monotonic()
         cached = self._cached  # other threads may empty the cache meanwhile
-        keys = {owner: cached[owner] for owner in owners if owner in cached}
+        keys = {owner: cached[owner] for owner in owners if owner in cached and owner not in uncached}
         if missing := [owner for owner in owners if owner not in keys]:
             found = self._read(missing)
             if absent := sorted(set(missing) - found.keys()):

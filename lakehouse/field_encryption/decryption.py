@@ -11,6 +11,7 @@ from lakehouse.logs import get_logger
 ERASED = "(erased)"
 NOT_READABLE = "(not readable)"
 NO_KEY = "(encrypted)"
+UNREADABLE = frozenset({ERASED, NOT_READABLE, NO_KEY})
 
 log = get_logger(__name__)
 

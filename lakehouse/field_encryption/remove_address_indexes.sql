@@ -11,6 +11,12 @@ newest AS (
     WHERE
         event_type = 'okr.user.defined.v1' AND subject IN (SELECT user_id FROM destroyed)
         AND app.user_address(data) <> data ->> 'email'
+),
+
+users AS (
+    UPDATE app.users
+    SET email = split_part(email, '.', 1)
+    WHERE source_user_id IN (SELECT user_id FROM destroyed) AND email LIKE 'enc1:%%.%%'
 )
 
 UPDATE app.event

@@ -1,6 +1,6 @@
 """Store requests in PostgreSQL (api.check_in_request), so that a repeated request gets the first response."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -99,7 +99,7 @@ class RequestStore:
         }  # fmt: skip
         with self._warehouse.connection() as connection:
             rows = Reader(connection).rows(PACKAGE, "insert_request", values)
-        return self._stored(rows[0]) if rows else None
+        return replace(self._stored(rows[0]), content=request.content) if rows else None
 
     def mark_persisted(self, request_id: int, *, is_acknowledged: bool) -> None:
         """Record that a request's event is on disk, and whether the broker has acknowledged it."""
@@ -142,7 +142,7 @@ class RequestStore:
         return {**request.content, "note": encrypted["note"]}
 
     def _decrypted(self, content: Row, check_in_id: str) -> Row:
-        (decrypted,) = self._fields.decrypted([(CHECK_IN, {**content, "check_in_id": check_in_id})])
+        (decrypted,) = self._fields.readable([(CHECK_IN, {**content, "check_in_id": check_in_id})])
         return decrypted
 
 

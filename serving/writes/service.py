@@ -130,7 +130,10 @@ class Writes:
         """
         for username, request in self._store.unfinished(item.entity for item in items if item.is_definition):
             self._log.warning("sending the events of an unfinished request", id=request.request_id)
-            self._deliver(request, username, is_repeat=True)
+            try:
+                self._deliver(request, username, is_repeat=True)
+            except ContractViolation as error:  # such as a user whose name was erased; the request is now rejected
+                self._log.warning("an unfinished request was rejected", id=request.request_id, why=str(error))
 
     def _check_new_check_ins(self, items: Sequence[Item]) -> None:
         sent = {item.entity_id: item for item in items if item.writable.event_type == CHECK_IN}

@@ -135,7 +135,7 @@ class WriteStore:
     def _stored(self, row: Row, reader: Reader) -> StoredRequest:
         request = {"request_id": row["request_id"]}
         events = [StoredEvent(**each) for each in reader.rows(PACKAGE, "events_of_request", request)]
-        contents = self.fields.decrypted([(event.event_type, event.data) for event in events])
+        contents = self.fields.readable([(event.event_type, event.data) for event in events])
         events = [replace(event, data=data) for event, data in zip(events, contents, strict=True)]
         return StoredRequest(
             row["request_id"], row["operation"], _with_personal_fields(row["body"], events, contents),

@@ -85,6 +85,12 @@ def test_a_plaintext_client_of_kafka_is_told_that_the_port_expects_tls(authority
         assert one_is_down.problem() is None, "clients may still connect to the other broker"
 
 
+@pytest.mark.parametrize("protocol", SecurityProtocol)
+def test_a_broker_that_is_starting_is_no_problem(protocol: SecurityProtocol, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lakehouse.kafka_connection.LOGIN_SECONDS", 0.1)
+    KafkaConnection("127.0.0.1:1", protocol, "", "okr-land", "x" * 16).require_usable()
+
+
 def test_the_password_is_not_shown() -> None:
     connection = KafkaConnection("localhost:9093", SecurityProtocol.SASL_SSL, "", "okr-land", "hunter2")
     assert "hunter2" not in repr(connection)

@@ -1,5 +1,7 @@
 """`okr deploy` is killed at every step, repeated or rolled back, under constant load: no request fails."""
 
+import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -128,6 +130,43 @@ def test_a_killed_rollback_is_completed_by_the_same_command(host: TestHost) -> N
         assert status == 0, said
     expect(host, "v1", answers)
     assert "goes back to v2" in host.deploy("status")[1]
+
+
+def test_a_new_release_that_died_after_a_killed_deployment_leaves_the_way_back(host: TestHost) -> None:
+    assert host.deploy("release", "v2", arm=f"{IMPORTS}\n{KILLED['after the switch']}")[0] == -9
+    serving = links.serving_colour(host.host)
+    pid = host.units.pid(f"okr-api@{serving}")
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: host.units.pid(f"okr-api@{serving}") is None, "the new release is dead")
+    status, said = host.deploy("release", "v2", arm=GOLDEN)
+    assert status == 1, said
+    expect(host, "v1", Answers())
+
+
+def test_another_release_is_not_deployed_over_an_interrupted_one(host: TestHost) -> None:
+    install_small(host.host.root, "v4")
+    assert host.deploy("release", "v2", arm=f"{IMPORTS}\n{KILLED['after the switch']}")[0] == -9
+    status, said = host.deploy("release", "v4", arm=GOLDEN)
+    assert (status, "Repeat it, or run `okr deploy rollback`" in said) == (1, True), said
+    assert host.deploy("release", "v2", arm=GOLDEN)[0] == 0
+    expect(host, "v2", Answers())
+
+
+def test_a_repeated_release_has_no_way_back_to_before_its_contraction(host: TestHost) -> None:
+    assert host.deploy("release", "v2", arm=GOLDEN)[0] == 0
+    journal = Journal(host.host.state)
+    last = journal.last()
+    assert last is not None
+    last.is_contracted = True
+    journal.write(last)
+    assert host.deploy("release", "v2", arm=GOLDEN)[0] == 0
+    status, said = host.deploy("rollback", arm=GOLDEN)
+    assert status == 1, said
+    repeated = journal.last()
+    assert repeated is not None
+    repeated.is_contracted = False  # for the other tests of this host
+    journal.write(repeated)
 
 
 def test_two_deployments_at_once(host: TestHost) -> None:

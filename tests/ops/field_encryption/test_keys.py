@@ -132,6 +132,10 @@ def test_a_destroyed_key_makes_all_values_of_a_person_unreadable_and_the_pipelin
     done = okr(encrypted, "keys", "destroy", "--person", "ada", "--yes")
     assert (done.returncode, done.stdout) == (0, "1 keys were destroyed, 0 had been destroyed before.\n"), done.stderr
     assert texts(encrypted) == sorted([ERASED, "Ben", "ben@example.org", "of Ben", "of nobody"])
+    with connect(encrypted.require("dsn_owner")) as connection:
+        assert connection.execute(
+            "SELECT source_user_id FROM app.users WHERE email LIKE '%.%' ORDER BY 1"
+        ).fetchall() == [("ben",)], "the keyed hash of an erased address is left"
     # New events of the person, and of another erased person, are stored without what they say.
     administration.destroy(encrypted.require("dsn_owner"), ["user:ben"])
     send(user("ada", "Ada again", "ada@example.org", seconds=1), user("ben", "Ben again", "ada@example.org", seconds=1))

@@ -223,11 +223,17 @@ def test_a_second_run_changes_nothing_and_whatever_the_table_lacks_is_removed(se
     everyone = AclBinding(topic, "*", whole, "User:*", "*", AclOperation.ALL, allow)
     stranger = AclBinding(topic, USER_EVENTS, whole, "User:eve", "*", AclOperation.READ, allow)
     elsewhere = AclBinding(topic, "other", whole, "User:eve", "*", AclOperation.READ, allow)
-    for created in admin.create_acls([everyone, stranger, elsewhere]).values():
+    prefix = AclBinding(topic, "okr_", ResourcePatternType.PREFIXED, "User:eve", "*", AclOperation.ALL, allow)
+    group = AclBinding(ResourceType.GROUP, "okr-landing-x", whole, "User:eve", "*", AclOperation.READ, allow)
+    for created in admin.create_acls([everyone, stranger, elsewhere, prefix, group]).values():
         created.result(20)
     found = control.apply(RIGHTS[1:])
-    assert set(found.surplus) == {RIGHTS[0], Right("eve", Kind.TOPIC, USER_EVENTS, Operation.READ)}
-    assert found.foreign == [everyone]
+    assert set(found.surplus) == {
+        RIGHTS[0],
+        Right("eve", Kind.TOPIC, USER_EVENTS, Operation.READ),
+        Right("eve", Kind.GROUP, "okr-landing-x", Operation.READ),
+    }
+    assert {each.name for each in found.foreign} == {"*", "okr_"}
     assert control.apply().missing == [RIGHTS[0]]
     assert not control.differences()
     mine = AclBindingFilter(topic, "other", whole, None, None, AclOperation.ANY, AclPermissionType.ANY)
