@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from expectations.report import GateReport
+from expectations.gate_decision import GateReport
 from lakehouse.settings import load_settings
 
 app = typer.Typer()

@@ -7,7 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 from string import Template
 
-from expectations.report import GateReport, SuiteResult
+from expectations.gate_decision import GateReport, SuiteResult
 from lakehouse.atomic_replace import replace_folder
 
 STYLE = "quality.css"

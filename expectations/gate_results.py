@@ -2,7 +2,7 @@
 
 import json
 
-from expectations.report import GateReport
+from expectations.gate_decision import GateReport
 from lakehouse.warehouse import connect, read_sql
 
 

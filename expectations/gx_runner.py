@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from expectations.failing_row_counts import Counts, count
-from expectations.report import GateReport, RuleResult, SuiteResult
+from expectations.gate_decision import GateReport, RuleResult, SuiteResult
 from expectations.rules import Rule, Suite
 from expectations.warehouse_snapshot import use_snapshot
 from lakehouse.connection_limits import Limits

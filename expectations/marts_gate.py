@@ -7,7 +7,7 @@ one another and with the current publication. `suites/README.md` explains where 
 
 from expectations.gate_results import save
 from expectations.gx_runner import TableLocation, validate
-from expectations.report import GateReport
+from expectations.gate_decision import GateReport
 from expectations.rules import Suite, sql_rules
 from lakehouse.errors import GateFailed, PermanentError
 from lakehouse.publication import current

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from expectations.gate_results import save
 from expectations.gx_runner import validate
-from expectations.report import GateReport
+from expectations.gate_decision import GateReport
 from expectations.rules import Suite
 from expectations.suites import event
 from lakehouse.contracts import TOPICS, contracts

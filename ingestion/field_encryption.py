@@ -16,7 +16,7 @@ import msgspec
 
 from lakehouse.contracts import Contract, contracts
 from lakehouse.field_encryption.data_keys import DataKey, DataKeys
-from lakehouse.field_encryption.values import BYTES_PREFIX, as_text, context, encrypt
+from lakehouse.field_encryption.cipher import BYTES_PREFIX, as_text, context, encrypt
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -14,10 +14,11 @@ Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
 @dataclass(frozen=True)
 class Accepted:
-    """A finding of a check about a subject that is right at this installation, and why."""
+    """A finding that is right at this installation, and why. Another finding about the same subject is not accepted."""
 
     check: Text
     subject: Text
+    found: Text
     reason: Text
 
 
@@ -34,5 +35,5 @@ def read_accepted(file: Path) -> tuple[Accepted, ...]:
         return ()
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, ValidationError) as error:
         raise PermanentError(
-            f"{file} is invalid. Expected tables [[accepted]] with check, subject and reason, got: {error}"
+            f"{file} is invalid. Expected tables [[accepted]] with check, subject, found and reason, got: {error}"
         ) from error

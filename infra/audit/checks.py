@@ -63,12 +63,12 @@ class Result:
 def run(name: str, installation: Installation, accepted: Iterable[Accepted] = ()) -> Result:
     """Run one check. If it fails, that is a finding: what could not be checked must not look as if it were right."""
     result = _run(name, installation)
-    reasons = {each.subject: each for each in accepted if each.check == name}
-    occurred = {finding.subject for finding in result.findings}
+    reasons = {(each.subject, each.found): each for each in accepted if each.check == name}
+    occurred = {(finding.subject, finding.found) for finding in result.findings}
     return replace(
         result,
-        findings=tuple(finding for finding in result.findings if finding.subject not in reasons),
-        accepted=tuple(each for subject, each in reasons.items() if subject in occurred),
+        findings=tuple(each for each in result.findings if (each.subject, each.found) not in reasons),
+        accepted=tuple(each for key, each in reasons.items() if key in occurred),
     )
 
 

@@ -10,6 +10,7 @@ from infra.audit.postgres_rights import superuser
 from lakehouse.warehouse import read_sql
 
 SAFE_METHODS = frozenset({"scram-sha-256", "cert", "reject", "gss"})
+SAFE_METHODS_OF_THE_SOCKET = SAFE_METHODS | {"peer"}
 # Statements contain passwords and personal data.
 EXPECTED = {
     "password_encryption": "scram-sha-256",
@@ -41,13 +42,24 @@ def check(installation: Installation) -> Iterator[Finding]:
                 f"login {name}", "a password that is stored as SCRAM-SHA-256", detail,
                 f"Run ALTER ROLE {name} NOLOGIN, or give it a password with \\password {name} in psql.",
             )  # fmt: skip
+        elif kind == "setting":
+            # `detail` is the setting's name and `address` its value for this database or role.
+            if address != EXPECTED.get(detail, address):
+                yield Finding(name, EXPECTED[detail], address, "Run ALTER ROLE or ALTER DATABASE ... RESET.")
         else:
             yield from rule_findings(name, detail, address, method)
     yield from _settings(settings)
 
 
 def rule_findings(name: str, kind: str, address: str, method: str) -> Iterator[Finding]:
-    """Yield what is unsafe about a rule of pg_hba.conf: its type (host, hostssl ...), its addresses and its method."""
+    """Yield what is unsafe about a rule of pg_hba.conf: its type (local, host, hostssl ...), addresses and method."""
+    if kind == "local":
+        if method not in SAFE_METHODS_OF_THE_SOCKET:
+            yield Finding(
+                name, "authentication with peer, scram-sha-256 or cert", f"{method} for {address}",
+                "Change it in pg_hba.conf and reload the server.",
+            )  # fmt: skip
+        return
     if method not in SAFE_METHODS:
         yield Finding(
             name, "authentication with scram-sha-256 or cert", f"{method} for {address}",

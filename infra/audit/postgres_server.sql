@@ -1,12 +1,12 @@
--- Grain: one rule for connections over TCP, with its first database, or one login without a safe password.
+-- Grain: one rule of pg_hba.conf, one login without a safe password, or one setting of a database or a role.
 SELECT
     'rule' AS kind,
     format('pg_hba.conf, line %s', line_number) AS name,
     type AS detail,
-    coalesce(address, '') AS address,
+    coalesce(address, 'the UNIX socket') AS address,
     auth_method AS method
 FROM pg_hba_file_rules
-WHERE type LIKE 'host%' AND error IS NULL
+WHERE error IS NULL
 UNION ALL
 SELECT
     'login',
@@ -16,3 +16,17 @@ SELECT
     ''
 FROM pg_authid
 WHERE rolcanlogin AND coalesce(rolpassword, '') NOT LIKE 'SCRAM-SHA-256$%'
+UNION ALL
+SELECT
+    'setting',
+    format(
+        'PostgreSQL''s %s%s%s',
+        split_part(configured, '=', 1), ' of database ' || datname, ' of role ' || rolname
+    ),
+    split_part(configured, '=', 1),
+    substr(configured, strpos(configured, '=') + 1),
+    ''
+FROM pg_db_role_setting
+CROSS JOIN LATERAL unnest(setconfig) AS configured
+LEFT JOIN pg_database ON setdatabase = pg_database.oid
+LEFT JOIN pg_roles ON setrole = pg_roles.oid

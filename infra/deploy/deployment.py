@@ -210,8 +210,7 @@ class Deployment:
         previous = links.assigned(self._host, back) if back else None
         self._say(f"Going back to {previous or 'the state before'}: {reason}")
         try:
-            if serving != back:
-                links.switch(self._host, back)
+            links.switch(self._host, back)  # also if it serves: the interrupt may have left one of the links
             if previous is not None and entry.step == "hand-over":
                 hand_over(self._host, self._units, previous, entry.workers, self._say)
             self._settle_and_stop(links.other(back))

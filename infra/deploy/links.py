@@ -34,7 +34,8 @@ def other(colour: str | None) -> str:
 def switch(host: Host, colour: str | None) -> None:
     """Send new requests to a colour. With None, which undoes the first deployment, there is none.
 
-    The file for the boot is written first: sockets are gone after a reboot, and then it makes the link.
+    The file for the boot is written first: sockets are gone after a reboot, and then it makes the link. nginx takes
+    static files from the release to which `serving` points; without the link, it asks the API for them.
 
     Raises:
         OSError: a disk is full or a folder not writable; requests go where they went before.
@@ -42,9 +43,12 @@ def switch(host: Host, colour: str | None) -> None:
     if host.boot_file is not None:
         line = f"L+ {host.current_socket} - - - - {colour}.sock\n" if colour else ""
         replace_file(host.boot_file, f"# Written by okr deploy: the colour that serves.\n{line}")
+    static_files = host.root / "serving"
     if colour is None:
         host.current_socket.unlink(missing_ok=True)
+        static_files.unlink(missing_ok=True)
     else:
+        replace_link(static_files, colour)
         replace_link(host.current_socket, f"{colour}.sock")
 
 

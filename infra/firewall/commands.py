@@ -38,8 +38,8 @@ def load(
     """
     from infra.firewall.loading import load as load_rules
 
-    load_rules(_rules(networks), file)
-    typer.echo(f"The firewall is loaded, and {file} keeps its rules.")
+    has_changed = load_rules(_rules(networks), file)
+    typer.echo(f"The firewall is loaded, and {file} {'keeps' if has_changed else 'already had'} its rules.")
 
 
 def _rules(networks: Path) -> str:

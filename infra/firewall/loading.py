@@ -9,10 +9,11 @@ from lakehouse.errors import PermanentError
 LIMIT_SECONDS = 30
 
 
-def load(rules: str, file: Path) -> None:
+def load(rules: str, file: Path) -> bool:
     """Load the rules in one transaction, then replace the file. Established connections continue.
 
-    The file is replaced last, so that a host never starts with rules that it could not load before.
+    The file is replaced last, so that a host never starts with rules that it could not load before. Returns whether
+    the file had other rules.
 
     Raises:
         PermanentError: nft rejected the rules, so the old ones apply; or the file could not be replaced.
@@ -26,9 +27,12 @@ def load(rules: str, file: Path) -> None:
     if done.returncode != 0:
         raise PermanentError(f"nft rejected the rules, so the old ones still apply: {' '.join(done.stderr.split())}")
     try:
+        if file.is_file() and file.read_text(encoding="utf-8") == rules:
+            return False
         replace_file(file, rules, mode=0o600)
     except OSError as error:
         raise PermanentError(
             f"The rules apply, but {file} could not be written ({error.strerror}), so after a restart this host has "
             "the old rules. Fix that, and run the command again."
         ) from error
+    return True

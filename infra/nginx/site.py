@@ -145,11 +145,11 @@ def _is_public_address(url: SplitResult) -> bool:
 
 
 def web_folder() -> Path:
-    """Return the folder with the pages' static files. On a server, it follows the link to the current release."""
+    """Return the folder with the pages' static files. On a server, it follows the link to the release that serves."""
     folder = Path(infra.__file__).resolve().parents[1] / "serving" / "web"
     if not folder.is_relative_to(RELEASES):
         return folder
-    return RELEASES.parent / "current" / Path(*folder.relative_to(RELEASES).parts[1:])
+    return RELEASES.parent / "serving" / Path(*folder.relative_to(RELEASES).parts[1:])
 
 
 def configuration(site: Site) -> str:

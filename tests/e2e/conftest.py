@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from infra.demo.airflow_client import Airflow
+from infra.local import kafka_jars
 from infra.local.stack import open_stack
 from lakehouse.settings import load_settings
 from tests.e2e.running_stack import Running, run_okr
@@ -12,6 +13,7 @@ from tests.e2e.running_stack import Running, run_okr
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    kafka_jars.fetch(print)  # through the caller's proxy, which is right; the proxy of the hostile environment is not
     state = tmp_path_factory.mktemp("e2e") / "a path with spaces" / ("deep" * 20) / "state"
     try:
         answer = run_okr(state, "demo", "--scale", "small")

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from expectations import failing_row_counts, gx_runner
-from expectations.report import GateReport, SuiteResult
+from expectations.gate_decision import GateReport, SuiteResult
 from expectations.rules import Rule, Suite
 
 LOW, HIGH = 0.0, 1.0

@@ -9,7 +9,7 @@ import pytest
 
 from expectations.gx_runner import validate
 from expectations.raw_gate import checked_columns
-from expectations.report import GateReport
+from expectations.gate_decision import GateReport
 from expectations.suites import event
 from lakehouse.lake import landing_schema
 from lakehouse.settings import Settings

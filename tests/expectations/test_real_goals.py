@@ -13,7 +13,7 @@ import pytest
 from expectations.gx_runner import validate
 from expectations.marts_gate import validate_build
 from expectations.raw_gate import checked_columns
-from expectations.report import GateReport
+from expectations.gate_decision import GateReport
 from expectations.suites import event
 from ingestion.contract_validation import DecodedEvent
 from ingestion.sources.okr_files.event_order import history_events

@@ -7,7 +7,7 @@ import pytest
 
 from expectations import marts_gate, published_check
 from expectations.gx_runner import example
-from expectations.report import RuleResult
+from expectations.gate_decision import RuleResult
 from expectations.rules import Suite, sql_rules
 from lakehouse.errors import PermanentError
 

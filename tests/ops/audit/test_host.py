@@ -217,23 +217,28 @@ def test_a_secret_in_a_setting_stays_secret_in_all_findings() -> None:
 def test_an_accepted_finding_does_not_count_and_others_do(tmp_path: Path) -> None:
     file = tmp_path / "audit.toml"
     assert read_accepted(file) == ()
-    file.write_text('[[accepted]]\ncheck = "secrets"\nsubject = "OKR_JWT_SECRET"\nreason = "a trial"\n')
     installation = Installation(Settings(jwt_secret=SecretStr("short"), metrics_token=SecretStr("weak")))
+    found = {finding.subject: finding.found for finding in run("secrets", installation).findings}["OKR_JWT_SECRET"]
+    entry = f'[[accepted]]\ncheck = "secrets"\nsubject = "OKR_JWT_SECRET"\nfound = "{found}"\nreason = "a trial"\n'
+    file.write_text(entry)
     result = run("secrets", installation, read_accepted(file))
     assert [finding.subject for finding in result.findings] == ["OKR_METRICS_TOKEN"]
     assert [each.reason for each in result.accepted] == ["a trial"]
     assert run("environment", installation, read_accepted(file)).accepted == ()
+    file.write_text(entry.replace(found, "another value"))
+    assert len(run("secrets", installation, read_accepted(file)).findings) == 2
+    assert run("secrets", installation, read_accepted(file)).accepted == ()
 
 
 @pytest.mark.parametrize(
     "text",
-    ["[[accepted]]\n", "accepted = 1\n", "[[accepted", '[[accepted]]\ncheck = "a"\nsubject = "b"\nreason = ""\n'],
+    ["[[accepted]]\n", "accepted = 1\n", "[[accepted", '[[accepted]]\ncheck = "a"\nsubject = "b"\nfound = "c"\nreason = ""\n'],
 )
 def test_an_invalid_file_of_accepted_findings_is_rejected(tmp_path: Path, text: str) -> None:
     file = tmp_path / "audit.toml"
     file.write_text(text)
     with pytest.raises(
         PermanentError,
-        match=r"audit\.toml is invalid\. Expected tables \[\[accepted\]\] with check, subject and reason, got: ",
+        match=r"audit\.toml is invalid\. Expected tables \[\[accepted\]\] with check, subject, found and reason, got: ",
     ):
         read_accepted(file)

@@ -1,4 +1,4 @@
-"""The report of a gate, as text and as JSON: the number of checked rows, and the rules that failed."""
+"""The result of a gate run, and the rule that decides whether it passes: `GateReport.passed`. Also as text and JSON."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass

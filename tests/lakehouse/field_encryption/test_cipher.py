@@ -6,7 +6,7 @@ import pytest
 
 from lakehouse.field_encryption.data_keys import DataKey
 from lakehouse.field_encryption.decryption import NO_KEY, BoundValue, Decryption, PersonalColumn
-from lakehouse.field_encryption.values import (
+from lakehouse.field_encryption.cipher import (
     ValueChanged,
     as_text,
     context,
