@@ -232,7 +232,12 @@ def test_an_accepted_finding_does_not_count_and_others_do(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(
     "text",
-    ["[[accepted]]\n", "accepted = 1\n", "[[accepted", '[[accepted]]\ncheck = "a"\nsubject = "b"\nfound = "c"\nreason = ""\n'],
+    [
+        "[[accepted]]\n",
+        "accepted = 1\n",
+        "[[accepted",
+        '[[accepted]]\ncheck = "a"\nsubject = "b"\nfound = "c"\nreason = ""\n',
+    ],
 )
 def test_an_invalid_file_of_accepted_findings_is_rejected(tmp_path: Path, text: str) -> None:
     file = tmp_path / "audit.toml"
