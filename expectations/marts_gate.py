@@ -5,9 +5,9 @@ checks conditions across tables: that all loaded data has arrived in the marts, 
 one another and with the current publication. `suites/README.md` explains where each kind of rule belongs.
 """
 
+from expectations.gate_decision import GateReport
 from expectations.gate_results import save
 from expectations.gx_runner import TableLocation, validate
-from expectations.gate_decision import GateReport
 from expectations.rules import Suite, sql_rules
 from lakehouse.errors import GateFailed, PermanentError
 from lakehouse.publication import current

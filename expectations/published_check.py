@@ -10,9 +10,9 @@ from pathlib import Path
 
 from expectations import data_docs, marts_gate
 from expectations.drift import feature_distances
+from expectations.gate_decision import GateReport, RuleResult, SuiteResult
 from expectations.gate_results import save
 from expectations.gx_runner import TableLocation, validate
-from expectations.gate_decision import GateReport, RuleResult, SuiteResult
 from expectations.rules import Suite, sql_rules
 from expectations.suites import drift
 from expectations.warehouse_snapshot import Snapshot, snapshot, up_to_date_publication

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from expectations.gate_decision import GateReport
 from expectations.gate_results import save
 from expectations.gx_runner import validate
-from expectations.gate_decision import GateReport
 from expectations.rules import Suite
 from expectations.suites import event
 from lakehouse.contracts import TOPICS, contracts

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from lakehouse.contracts import Contract, contracts
-from lakehouse.field_encryption.data_keys import DataKey, DataKeys
 from lakehouse.field_encryption.cipher import BYTES_PREFIX, as_text, context, encrypt
+from lakehouse.field_encryption.data_keys import DataKey, DataKeys
 
 if TYPE_CHECKING:
     import pyarrow as pa

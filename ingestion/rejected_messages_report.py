@@ -18,9 +18,9 @@ from ingestion.contract_validation import decode
 from ingestion.field_encryption import REJECTED_VALUE, position_of_rejected
 from lakehouse.contracts import TOPICS
 from lakehouse.errors import ContractViolation, RetryableError
+from lakehouse.field_encryption.cipher import BYTES_PREFIX, KEY_ID_BYTES
 from lakehouse.field_encryption.data_keys import DataKeys
 from lakehouse.field_encryption.decryption import BoundValue, Decryption
-from lakehouse.field_encryption.cipher import BYTES_PREFIX, KEY_ID_BYTES
 from lakehouse.lake import open_table, require_lake, table_uri
 
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lakehouse.field_encryption.data_keys import DataKey, DataKeys
 from lakehouse.field_encryption.cipher import ValueChanged, context, decrypt, from_text, key_id_of
+from lakehouse.field_encryption.data_keys import DataKey, DataKeys
 from lakehouse.logs import get_logger
 
 ERASED = "(erased)"

@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 
 from expectations import marts_gate
 from expectations.commands import app
-from expectations.gx_runner import TableLocation, validate
 from expectations.gate_decision import GateReport
+from expectations.gx_runner import TableLocation, validate
 from expectations.rules import Suite
 from lakehouse.errors import GateFailed, PermanentError
 from lakehouse.publication import publish

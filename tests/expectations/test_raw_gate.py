@@ -7,9 +7,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from expectations.gate_decision import GateReport
 from expectations.gx_runner import validate
 from expectations.raw_gate import checked_columns
-from expectations.gate_decision import GateReport
 from expectations.suites import event
 from lakehouse.lake import landing_schema
 from lakehouse.settings import Settings

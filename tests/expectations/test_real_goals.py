@@ -10,10 +10,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from expectations.gate_decision import GateReport
 from expectations.gx_runner import validate
 from expectations.marts_gate import validate_build
 from expectations.raw_gate import checked_columns
-from expectations.gate_decision import GateReport
 from expectations.suites import event
 from ingestion.contract_validation import DecodedEvent
 from ingestion.sources.okr_files.event_order import history_events

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from expectations import marts_gate, published_check
-from expectations.gx_runner import example
 from expectations.gate_decision import RuleResult
+from expectations.gx_runner import example
 from expectations.rules import Suite, sql_rules
 from lakehouse.errors import PermanentError
 

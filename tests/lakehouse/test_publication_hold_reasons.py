@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from typer.testing import CliRunner
 
-from expectations.gate_results import save
 from expectations.gate_decision import GateReport, RuleResult, SuiteResult
+from expectations.gate_results import save
 from lakehouse import publication, step_failure
 from lakehouse.publication_commands import app
 from lakehouse.publication_hold_reasons import Hold, holds

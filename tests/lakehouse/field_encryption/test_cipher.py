@@ -4,8 +4,6 @@ import uuid
 
 import pytest
 
-from lakehouse.field_encryption.data_keys import DataKey
-from lakehouse.field_encryption.decryption import NO_KEY, BoundValue, Decryption, PersonalColumn
 from lakehouse.field_encryption.cipher import (
     ValueChanged,
     as_text,
@@ -15,6 +13,8 @@ from lakehouse.field_encryption.cipher import (
     from_text,
     key_id_of,
 )
+from lakehouse.field_encryption.data_keys import DataKey
+from lakehouse.field_encryption.decryption import NO_KEY, BoundValue, Decryption, PersonalColumn
 
 KEY = DataKey(uuid.uuid4(), "user:ada", b"1" * 32)
 OTHER = DataKey(uuid.uuid4(), "user:ben", b"2" * 32)
