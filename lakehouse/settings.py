@@ -46,7 +46,8 @@ class Settings(BaseSettings):
     kafka_password: SecretStr = Field(default=SecretStr(""), description="its password")
     ca_file: str = Field(
         default="",
-        description="authorities (PEM) of the certificates of Kafka, Redis, Airflow and MLflow; default: the system's",
+        description="PEM file of the CAs that signed the certificates of Kafka, Redis, Airflow and MLflow; default: "
+        "the system's",
     )
     lake_uri: str = ""
     lake_retention_days: int = Field(
@@ -129,7 +130,7 @@ class Settings(BaseSettings):
         default=80, ge=0, le=65_535, description="port from which nginx redirects to HTTPS; 0 for none"
     )
     proxy_hosts: str = Field(
-        default="", description="host:port of the inner nginx of each host with an API, separated by commas"
+        default="", description="host:port of nginx's internal listener on each host with an API, separated by commas"
     )
     proxy_inner_port: int = Field(
         default=0, ge=0, le=65_535, description="port on which nginx serves the nginx of other hosts; 0 for none"

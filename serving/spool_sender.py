@@ -32,7 +32,7 @@ from serving.observability import metrics
 SOURCE = "okr-api"
 PASS_S = 5.0  # time limit of one attempt to send the waiting events
 DELIVER_S = 5.0
-MOST_DELIVERING = 20  # requests that wait for the broker: half of the worker threads, also while it is frozen
+MOST_DELIVERING = 20  # requests that wait for the broker: half of the worker threads, even while it is frozen
 IDLE_S = 2.0  # interval of checks for events that another API process has left in the spool
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 15.0

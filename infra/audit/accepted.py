@@ -14,7 +14,7 @@ Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
 @dataclass(frozen=True)
 class Accepted:
-    """A finding that is right at this installation, and why. Another finding about the same subject is not accepted."""
+    """A finding that is intended on this installation, and why. Another one about the same subject is not accepted."""
 
     check: Text
     subject: Text

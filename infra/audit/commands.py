@@ -13,10 +13,10 @@ group = typer.Typer(no_args_is_help=True, help="Check the security of a running 
 def audit(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     only: Annotated[list[str] | None, typer.Option(help="Run only this check. Can be repeated.")] = None,
-    networks: Annotated[Path, typer.Option(help="The host's zones, for the ports that may be open.")] = Path(
-        "/etc/okr/firewall.toml"
-    ),
-    accepted: Annotated[Path, typer.Option(help="Findings that are right here, with reasons.")] = Path(
+    networks: Annotated[
+        Path, typer.Option(help="File with the host's zones, which determine the ports that may be open.")
+    ] = Path("/etc/okr/firewall.toml"),
+    accepted: Annotated[Path, typer.Option(help="File of accepted findings, with reasons.")] = Path(
         "/etc/okr/audit.toml"
     ),
 ) -> None:

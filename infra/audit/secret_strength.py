@@ -1,4 +1,4 @@
-"""Weak, default and equal secrets, also in the addresses of servers. No finding contains a secret."""
+"""Weak, default and equal secrets, including those in the addresses of servers. No finding contains a secret."""
 
 import os
 from collections.abc import Iterator

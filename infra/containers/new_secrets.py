@@ -42,7 +42,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--postgres", default="postgres:5432", metavar="HOST:PORT")
     parser.add_argument("--redis", default="redis:6379", metavar="HOST:PORT")
-    parser.add_argument("--ca", default="/etc/okr/tls/ca.crt", metavar="PATH", help="authorities, in the containers")
+    parser.add_argument(
+        "--ca", default="/etc/okr/tls/ca.crt", metavar="PATH", help="path of the CA file inside the containers"
+    )
     return parser
 
 

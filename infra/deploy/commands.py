@@ -14,8 +14,11 @@ if TYPE_CHECKING:
     from infra.deploy.host import Host
     from infra.deploy.units import Units
 
-app = typer.Typer(no_args_is_help=True, help="Deploy a release on this host without an interruption, and go back.")
-Config = Annotated[Path, typer.Option(help="Layout and limits of this host. Without the default file, the defaults.")]
+app = typer.Typer(no_args_is_help=True, help="Deploy a release on this host without downtime, or roll it back.")
+Config = Annotated[
+    Path,
+    typer.Option(help="Layout and limits of this host. If the default file does not exist, built-in defaults apply."),
+]
 
 
 @app.command()

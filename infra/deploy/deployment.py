@@ -66,7 +66,7 @@ class Deployment:
             self._run(last.previous, UNDO if last.is_interrupted else ROLLBACK)
 
     def contract(self) -> None:
-        """Remove from the schema what only earlier releases use. There is no way back to them afterwards.
+        """Remove from the schema what only earlier releases use. A rollback to them is not possible afterwards.
 
         Raises:
             NotPossible: a deployment was interrupted, or none was made.
@@ -141,7 +141,7 @@ class Deployment:
 
     def _bring_up(self, entry: Entry, before: str | None) -> str:
         """Return the colour that runs the release, started and checked unless it already serves."""
-        # After the switch, a release that has crashed is watched and undone. The other colour has the way back.
+        # After the switch, a release that has crashed is watched and undone. The other colour has the rollback target.
         is_switched = entry.step in AFTER_THE_SWITCH and links.assigned(self._host, before or "") == entry.release
         if before is not None and (is_switched or self._runs(entry.release, before)):
             return before

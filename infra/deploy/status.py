@@ -32,7 +32,11 @@ def status_lines(host: Host, units: Units) -> Iterator[str]:
     elif newest is not None:
         yield _sentence(newest)
     if last is None or not last.is_interrupted:
-        yield f"`okr deploy rollback` goes back to {last.previous}." if _can_go_back(last) else "There is no way back."
+        yield (
+            f"`okr deploy rollback` goes back to {last.previous}."
+            if _can_go_back(last)
+            else "There is no release to roll back to."
+        )
 
 
 def _can_go_back(last: Entry | None) -> TypeGuard[Entry]:

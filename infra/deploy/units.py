@@ -21,7 +21,7 @@ class Units(Protocol):
         """
 
     def stop(self, unit: str) -> None:
-        """Stop a unit, also after a reboot. It completes what it has accepted, and is killed if that takes too long."""
+        """Stop a unit, even after a reboot. It completes what it has accepted, and is killed if that takes too long."""
 
     def pid(self, unit: str) -> int | None:
         """Return the process of a unit, or None if it does not run."""
@@ -39,7 +39,7 @@ class SystemdUnits:
     def start(self, unit: str) -> None:
         """Enable and start a unit."""
         self._systemctl(self._limits.start_s, "reset-failed", unit, check=False)
-        # The unit's TimeoutStartSec applies: a state worker may have to rebuild its tables first.
+        # The unit's TimeoutStartSec applies: a state consumer may have to rebuild its tables first.
         self._systemctl(LONGEST_START_S, "enable", "--now", unit)
 
     def stop(self, unit: str) -> None:

@@ -7,7 +7,7 @@ import typer
 
 group = typer.Typer(no_args_is_help=True, help="Show the allowed flows, and load a host's firewall rules.")
 
-Networks = Annotated[Path, typer.Option(help="The host's zones and the addresses of all places.")]
+Networks = Annotated[Path, typer.Option(help="File with the host's zones and the addresses of all zones and networks.")]
 DEFAULT_NETWORKS = Path("/etc/okr/firewall.toml")
 
 

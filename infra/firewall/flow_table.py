@@ -55,7 +55,7 @@ def flow_table(file: Path = FILE) -> FlowTable:
 
 
 def markdown(table: FlowTable) -> str:
-    """Return the flows as a Markdown table, and the places as a second one."""
+    """Return the flows as a Markdown table, and the zones and networks as a second one."""
     flows = [
         (", ".join(flow.sources), ", ".join(flow.destinations), f"{flow.protocol} {flow.port}", flow.service, flow.why)
         for flow in table.flows
@@ -65,7 +65,7 @@ def markdown(table: FlowTable) -> str:
         *((name, "network", about) for name, about in table.networks.items()),
     ]
     return "\n\n".join(
-        (_rows(("from", "to", "port", "service", "why"), flows), _rows(("place", "kind", "what it is"), places))
+        (_rows(("from", "to", "port", "service", "why"), flows), _rows(("name", "kind", "what it is"), places))
     )
 
 
@@ -79,7 +79,7 @@ def _flow(number: int, row: Mapping[str, Any], zones: Mapping[str, str], network
     if len(used) != 1 or not 0 < row[used[0]] <= MAX_PORT:
         problems.append(f"one port (tcp = or udp =, 1 to {MAX_PORT})")
     if not {*row["from"], *row["to"]} <= {*zones, *networks}:
-        problems.append(f"places among {', '.join((*zones, *networks))}")
+        problems.append(f"zones or networks among {', '.join((*zones, *networks))}")
     if not {*row["from"]} & {*zones} and not {*row["to"]} & {*zones}:
         problems.append("a zone as the source or the destination")
     if problems:

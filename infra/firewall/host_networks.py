@@ -1,4 +1,4 @@
-"""The zones of a host and the addresses of all places, from /etc/okr/firewall.toml."""
+"""The zones of a host and the addresses of all zones and networks, from /etc/okr/firewall.toml."""
 
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -17,7 +17,7 @@ Network = IPv4Network | IPv6Network
 
 @dataclass(frozen=True)
 class HostNetworks:
-    """Which zones this host belongs to (usually one), and the networks of each place, without overlaps."""
+    """Which zones this host belongs to (usually one), and the addresses of each zone and network, without overlaps."""
 
     zones: frozenset[str]
     networks: Mapping[str, tuple[Network, ...]]
@@ -54,13 +54,13 @@ def _errors(content: Mapping[str, Any], table: FlowTable) -> Iterator[str]:
     elif unknown := [zone for zone in zones if zone not in table.zones]:
         yield f"zones: {', '.join(map(str, unknown))} is not a zone. Expected {', '.join(table.zones)}."
     if not isinstance(networks, dict):
-        yield "[networks] is missing. Expected a list of addresses and networks for each place."
+        yield "[networks] is missing. Expected a list of addresses and networks for each zone and network."
         return
     if not networks.get(OPERATORS):
         yield f"networks.{OPERATORS} is empty, so nobody could log in to this host. Expected the operators' networks."
     for place, words in networks.items():
         if place not in table.places:
-            yield f"networks.{place} is not a place. Expected one of {', '.join(table.places)}."
+            yield f"networks.{place} is not a zone or network. Expected one of {', '.join(table.places)}."
         yield from _invalid_networks(place, words)
 
 

@@ -1,7 +1,7 @@
 """Make Kafka's access control lists equal to the table of rights. Running it again changes nothing.
 
 The table is complete for its users, topics and groups, whether an entry names them or a prefix of their names. Other
-entries of other users are ignored, also those for the whole cluster, which may belong to other platforms.
+entries of other users are ignored, including those for the whole cluster, which may belong to other platforms.
 """
 
 from collections.abc import Collection, Mapping

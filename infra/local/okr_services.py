@@ -90,7 +90,7 @@ class LandingWorker(Worker):
 
 
 class StateWorker(Worker):
-    """The state worker, which writes from Kafka to the state tables (schema `app`) and Redis."""
+    """The state consumer, which writes from Kafka to the state tables (schema `app`) and Redis."""
 
     name: ClassVar[str] = "state"
     arguments: ClassVar[tuple[str, ...]] = ("consume", "state")

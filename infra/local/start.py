@@ -31,7 +31,7 @@ Say = Callable[[str], None]
 def up(state: Path, names: tuple[str, ...], say: Say, tls: bool | None = None) -> Stack:
     """Start the named services, which must include those that they need, and wait until all are healthy.
 
-    `tls` puts nginx in front of the stack, or takes it away; None means as before. A running service is restarted if
+    `tls` puts nginx in front of the stack, or removes it; None means as before. A running service is restarted if
     its code has changed, if it never reported that it was ready, or if its database is migrated. All are restarted if
     the running supervisor has other settings, if `tls` changes, or if a port was taken.
 
@@ -66,7 +66,9 @@ def _stack_with_free_ports(
         running = {name for name in states if states[name]["statename"] in ("RUNNING", "STARTING")}
         blocked = _blocked_ports(stack, set(names) - running)
         if tls is not None and tls != stack.has_tls:
-            say(f"TLS is now {'on' if tls else 'off'}: restarting the stack, because other services must know it.")
+            say(
+                f"TLS is now {'on' if tls else 'off'}: restarting the stack, because other services must know about it."
+            )
         elif states.keys() != {kind.name for kind in services_of(stack)} or not supervisor.has_current_settings():
             # The supervisor reads its settings only when it starts.
             say("Another version of the code started this stack, with different services or settings: restarting it.")

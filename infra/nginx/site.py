@@ -42,9 +42,9 @@ class Site:
     """What the template needs. Paths are absolute.
 
     `authority` is the host and port in the address that people use. `api_server` is where the API of this host listens:
-    `unix:<path>` or `<address>:<port>`. `api_hosts` are the inner listeners (`inner_listen`) of all hosts among which
-    requests are balanced, this one included; without them, all requests go to `api_server`. `airflow` and `mlflow` are
-    `<scheme>://<address>:<port>`, or empty.
+    `unix:<path>` or `<address>:<port>`. `api_hosts` are the internal listeners (`inner_listen`) of all hosts among
+    which requests are balanced, this one included; without them, all requests go to `api_server`. `airflow` and
+    `mlflow` are `<scheme>://<address>:<port>`, or empty.
     """
 
     authority: str

@@ -1,11 +1,11 @@
-"""`okr redis`: the users of Redis on servers."""
+"""`okr redis`: the Redis users of a server."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-group = typer.Typer(no_args_is_help=True, help="Show the users of Redis for servers.")
+group = typer.Typer(no_args_is_help=True, help="Print the Redis users (ACL file) of a server.")
 AdminPassword = Annotated[
     Path | None,
     typer.Option(help="File with the password of okr_admin, who may do everything."),

@@ -46,7 +46,7 @@ def key_counts(dsn: str) -> list[KeyCount]:
 def rotate(dsn_owner: str, key_encryption: KeyEncryption) -> int:
     """Wrap all data keys with the current key-encryption key; return how many were wrapped again.
 
-    No value changes, and processes that use the keys go on. A repeat continues after an interrupt.
+    No value changes, and processes that use the keys keep running. A repeat continues after an interruption.
 
     Raises:
         RetryableError: PostgreSQL is unavailable, or an earlier key-encryption key is missing.

@@ -12,14 +12,14 @@ app = typer.Typer(no_args_is_help=True, help="Show, rotate and destroy the keys 
 
 Persons = Annotated[list[str] | None, typer.Option("--person", help="User id. Repeat it for several.")]
 KeyResults = Annotated[
-    list[str] | None, typer.Option("--key-result", help="Key result whose notes that name no user are erased.")
+    list[str] | None, typer.Option("--key-result", help="Erase the notes of this key result that carry no user id.")
 ]
 Objectives = Annotated[
     list[str] | None,
-    typer.Option("--objective", help="Objective whose archiving reasons that name no user are erased."),
+    typer.Option("--objective", help="Erase the archiving reasons of this objective that carry no user id."),
 ]
 Months = Annotated[
-    list[str] | None, typer.Option("--rejected", help="Month (2026-11) whose rejected messages are erased.")
+    list[str] | None, typer.Option("--rejected", help="Erase the rejected messages of this month (2026-11).")
 ]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")]
 
@@ -53,7 +53,7 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
 
 @app.command()
 def rotate() -> None:
-    """Wrap all keys with the first key of the key file. Encrypted values do not change; consumers may go on."""
+    """Wrap all keys with the first key of the key file. Encrypted values do not change; consumers may keep running."""
     from lakehouse.field_encryption import administration
     from lakehouse.field_encryption.key_file import KeyFile
     from lakehouse.settings import load_settings

@@ -63,7 +63,7 @@ class DataKeys:
                 raise PermanentError(unknown_key(kek_id, self._key_encryption))
 
     def of_owners(self, owners: Collection[str], *, uncached: Collection[str] = ()) -> dict[str, DataKey]:
-        """Return the keys of the owners. Keys that do not exist are created, also if other processes do the same.
+        """Return the keys of the owners. Keys that do not exist are created, even if other processes do the same.
 
         The keys stay in memory until a call after MAX_AGE_S seconds. Those of `uncached` are read again. A destroyed
         key is not created again.

@@ -132,7 +132,7 @@ class AccountChanges:
         return self.change(username, {"role": role}, actor)
 
     def disable(self, username: str, actor: Actor) -> Account:
-        """Disable the account, also for its API keys.
+        """Disable the account and its API keys.
 
         Raises:
             NotFound: there is no such account, or the actor may not see it.

@@ -54,7 +54,7 @@ def change_password(
 ) -> Response:
     """Replace the password of an account with another one. All of its sessions and tokens end; log in again.
 
-    This is also how a one-time password is used. The same limits as to logins apply to wrong passwords.
+    This is also how a one-time password is used. Wrong passwords count against the same limits as failed logins.
     """
     services.auth.login.change_password(body.username, body.password, body.new_password, client)
     services.auth.sessions.end_all(body.username)

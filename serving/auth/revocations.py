@@ -1,7 +1,7 @@
 """Revoked credentials, as far as this worker knows them.
 
 PostgreSQL (auth.revocation) is authoritative. `CredentialWatch` reads new rows once a second, so a revocation reaches
-every worker of every host within 2 s, also while Redis is unavailable. While PostgreSQL is unavailable, the last known
+every worker of every host within 2 s, even while Redis is unavailable. While PostgreSQL is unavailable, the last known
 revocations apply.
 """
 

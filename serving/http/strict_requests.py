@@ -26,7 +26,7 @@ from serving.http.deprecation import announcing, deprecation_of
 from serving.suggestions import similar_names
 
 ONCE = ("idempotency-key",)
-ANONYMOUS_BODY_BYTES = 16_384  # a larger body is parsed only after a login: that takes up to 75 ns per byte
+ANONYMOUS_BODY_BYTES = 16_384  # a larger body is parsed only after a login: parsing takes up to 75 ns per byte
 SMALL_BODY_BYTES = 65_536  # a larger body is parsed in a thread
 # Each array and object is tracked by the garbage collector, which stops all threads while it looks at them. 500 events
 # have about 3,000.
@@ -107,7 +107,7 @@ class StrictRequest(Request):
 def _in_thread(endpoint: Callable[..., Any]) -> Callable[..., Coroutine[Any, Any, Any]]:
     """Return a coroutine that runs an endpoint in a thread.
 
-    FastAPI would do so too, and then validate what it returned in another thread. Changing the thread takes longer than
+    FastAPI would do so too, and then validate what it returned in another thread. Switching threads takes longer than
     this validation, because endpoints return instances of their response model.
     """
 

@@ -45,7 +45,7 @@ def test_all_errors_of_a_file_are_reported(tmp_path: Path) -> None:
     with pytest.raises(PermanentError) as raised:
         read_networks(file, flow_table())
     text = str(raised.value)
-    for part in ("zone is unknown", "dat is not a zone", "operators is empty", "networks.ap is not a place",
+    for part in ("zone is unknown", "dat is not a zone", "operators is empty", "networks.ap is not a zone or network",
                  "10.0.0.1/8 has host bits set", "networks.clients is not a list"):  # fmt: skip
         assert part in text
     assert len(text.splitlines()) == 7
@@ -69,7 +69,7 @@ def test_a_missing_file_is_rejected(tmp_path: Path) -> None:
     [
         ("tcp = 443\nudp = 443", "one port"),
         ("tcp = 70000", "one port"),
-        ('tcp = 443\nto = ["elsewhere"]', "places among"),
+        ('tcp = 443\nto = ["elsewhere"]', "zones or networks among"),
         ('tcp = 443\nto = ["mirrors"]', "a zone as the source or the destination"),
     ],
 )

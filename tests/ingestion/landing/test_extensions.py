@@ -1,4 +1,4 @@
-"""Extension attributes of an envelope are kept, also in tables created before their column existed."""
+"""Extension attributes of an envelope are kept, even in tables created before their column existed."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""`.ci/scan` finds planted faults, passes without them, and says when it could not look."""
+"""`.ci/scan` finds planted faults, passes without them, and says when it could not run."""
 
 import json
 import os

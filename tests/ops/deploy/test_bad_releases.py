@@ -48,7 +48,7 @@ def test_a_bad_release_goes_back_by_itself(host: TestHost, fault: str) -> None:
     newest = Journal(host.host.state).last_line()
     assert newest is not None
     assert newest.outcome.startswith("undone: ")
-    assert "There is no way back" in host.deploy("status")[1], "v1 is the first release"
+    assert "There is no release to roll back to" in host.deploy("status")[1], "v1 is the first release"
 
 
 def test_a_release_that_fails_after_the_switch_goes_back_within_seconds(host: TestHost) -> None:

@@ -119,7 +119,7 @@ def test_a_killed_deployment_is_undone_by_a_rollback(host: TestHost, step: str) 
         status, said = host.deploy("rollback", arm=GOLDEN)
         assert status == 0, said
     expect(host, "v1", answers)
-    assert "There is no way back" in host.deploy("status")[1]
+    assert "There is no release to roll back to" in host.deploy("status")[1]
 
 
 def test_a_killed_rollback_is_completed_by_the_same_command(host: TestHost) -> None:

@@ -133,7 +133,7 @@ def test_tls_stays_until_it_is_turned_off(tmp_path: Path) -> None:
     try:
         assert not up(state, ("redis",), said.append).has_tls
         stack = up(state, ("redis",), said.append, tls=True)
-        assert "TLS is now on: restarting the stack, because other services must know it." in said
+        assert "TLS is now on: restarting the stack, because other services must know about it." in said
         assert Supervisor(stack).states().keys() == {*NAMES, "nginx"}
         assert stack.env["OKR_AIRFLOW_URL"].endswith("/airflow")
         assert stack.env["OKR_TRUSTED_PROXIES"] == "127.0.0.1"

@@ -91,7 +91,7 @@ def test_20_switches_between_two_releases_under_load_fail_no_request(host: Host,
 
 @pytest.fixture(scope="module")
 def hosts(host: Host) -> Iterator[tuple[Proxy, Proxy, Upstream, Upstream]]:
-    """Two hosts, each with an inner nginx and an API, of which the first balances between both and a dead one."""
+    """Two hosts, each with an API behind an internal listener. The first balances between both and a dead one."""
     inner = host.authority.issue("okr-api", ("okr-api",), owner=USER, is_client=True)
     ports, dead = [choose(set()) for _ in range(2)], choose(set())
     with ExitStack() as stack:

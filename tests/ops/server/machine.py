@@ -95,7 +95,7 @@ class Machine:
         return self.output("journalctl", "--unit", unit, "--output", "cat", "--no-pager").splitlines()
 
     def wait_until_booted(self) -> None:
-        """Wait until systemd has started all units, also those that failed."""
+        """Wait until systemd has started all units, including those that failed."""
 
         def is_booted() -> bool:
             with suppress(ValueError, AssertionError, subprocess.TimeoutExpired):

@@ -1,4 +1,4 @@
-"""Kafka by SASL_SSL: each client works, and each refused connection says why in one line, within seconds."""
+"""Kafka over SASL_SSL: each client works, and each refused connection says why in one line, within seconds."""
 
 import os
 import re

@@ -27,7 +27,7 @@ def _refresh(*, refresh_token: str) -> Call[models.TokenResponse]:
 def _change_password(*, username: str, password: str, new_password: str) -> Call[None]:
     """Replace the password of an account with another one. All of its sessions and tokens end; log in again.
 
-    This is also how a one-time password is used. The same limits as to logins apply to wrong passwords.
+    This is also how a one-time password is used. Wrong passwords count against the same limits as failed logins.
     """
     return Call(
         "POST", "/auth/password", None, body={"username": username, "password": password, "new_password": new_password}
