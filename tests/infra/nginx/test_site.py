@@ -88,12 +88,12 @@ def test_a_strange_path_stays_one_word() -> None:
     assert 'root "/srv/a \\"b\\" \\\\ c; d";' in text
 
 
-def test_static_files_are_those_of_the_current_release(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_static_files_are_those_of_the_serving_release(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert (web_folder() / "static" / "okr.css").is_file()
     release = tmp_path / "releases" / "1.2" / ".venv" / "lib" / "infra" / "__init__.py"
     monkeypatch.setattr(module, "RELEASES", tmp_path / "releases")
     monkeypatch.setattr(module.infra, "__file__", str(release))
-    assert web_folder() == tmp_path / "current" / ".venv" / "lib" / "serving" / "web"
+    assert web_folder() == tmp_path / "serving" / ".venv" / "lib" / "serving" / "web"
 
 
 def test_no_block_of_the_configuration_lacks_its_security_headers() -> None:
