@@ -38,7 +38,7 @@ SCORE = re.compile(
     r"productiv|grade|attainment"
 )
 SCORES_OF_A_KEY_RESULT = {"score_ratio", "final_score"}
-MOST_NODES = 60
+MOST_NODES = 63
 # Marts about the installation. Readers of one organisation see no row of a mart without the column (ADR 30).
 WITHOUT_ORGANISATION = {
     "fct_pipeline_run", "fct_reviewed_event", "fct_system_health_hourly", "key_result_features", "key_result_outcome",
