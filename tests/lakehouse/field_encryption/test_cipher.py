@@ -87,5 +87,5 @@ def test_without_keys_encrypted_values_stay_unreadable_and_others_are_shown() ->
 def test_the_column_of_a_personal_field_is_what_the_contract_says() -> None:
     assert personal_column("okr.objective.archived.v1", "reason") == PersonalColumn("objective.reason", "objective_id")
     assert personal_columns("okr.team.defined.v1") == {}
-    with pytest.raises(ValueError, match="Expected a personal field of okr.user.defined.v1, got 'team_id'"):
+    with pytest.raises(ValueError, match=r"Expected a personal field of okr.user.defined.v1, got 'team_id'"):
         personal_column("okr.user.defined.v1", "team_id")
