@@ -265,6 +265,7 @@ def test_a_wrong_key_file_gives_one_line_and_nothing_is_lost(encrypted: Settings
         )
         for case, (text, _) in WRONG_KEYS.items()
         for worker in ("land", "state")
+        if worker == "land" or case == "another"  # both read the key file by the same function
     }  # fmt: skip
     for (case, name), worker in workers.items():
         _, errors = worker.communicate(timeout=60)
