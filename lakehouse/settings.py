@@ -106,6 +106,9 @@ class Settings(BaseSettings):
     api_url: str = ""
     api_port: int = 0
     api_workers: int = Field(default=1, ge=1, le=256, description="processes that `okr serve` starts")
+    api_drain_s: int = Field(
+        default=10, ge=1, le=3_600, description="how long `okr serve` completes running requests when it is stopped"
+    )
     metrics_token: SecretStr = Field(
         default=SecretStr(""), description="bearer token for GET /metrics; without it, no one may read them"
     )

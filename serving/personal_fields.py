@@ -8,6 +8,7 @@ from ingestion.field_encryption import FieldEncryption, personal_contracts
 from lakehouse.field_encryption.data_keys import DataKeys
 from lakehouse.field_encryption.decryption import UNREADABLE, Decryption, PersonalColumn
 from lakehouse.field_encryption.open_keys import open_data_keys
+from lakehouse.field_encryption.personal_columns import personal_columns
 from lakehouse.settings import Settings
 from serving.publication_reader import Row, Warehouse
 
@@ -101,8 +102,4 @@ class PersonalFields:
 
 def _columns() -> dict[str, dict[str, PersonalColumn]]:
     """Return the personal fields of the data of each event type."""
-    return {
-        name: {field: PersonalColumn(f"{contract.noun}.{field}", fields.entity) for field in fields.fields}
-        for name, contract in personal_contracts().items()
-        if (fields := contract.personal) is not None
-    }
+    return {event_type: personal_columns(event_type) for event_type in personal_contracts()}

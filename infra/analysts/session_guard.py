@@ -14,7 +14,7 @@ import psycopg
 from infra.analysts.logins import Connection, logins, reset_changed
 from lakehouse.errors import OkrError
 from lakehouse.logs import get_logger
-from lakehouse.readiness import report_ready
+from lakehouse.readiness import report_alive, report_ready
 from lakehouse.warehouse import connect, read_sql
 
 log = get_logger(__name__)
@@ -46,11 +46,13 @@ def guard(superuser_dsn: str, stop: threading.Event, limits: Limits | None = Non
     """Enforce the limits until `stop` is set. If the server becomes unavailable, reconnect."""
     reported: set[str] = set()
     while not stop.is_set():
+        report_alive()
         try:
             with connect(superuser_dsn, application="okr-guard", autocommit=True) as connection:
                 enforce(connection, limits or Limits(), reported)
                 report_ready()
                 while not stop.wait(PERIOD_SECONDS):
+                    report_alive()
                     enforce(connection, limits or Limits(), reported)
         except (psycopg.Error, OkrError) as error:
             log.warning("the limits of analysts are not being enforced; retrying", reason=str(error))

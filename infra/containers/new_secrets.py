@@ -2,7 +2,8 @@
 
 Each secret is a file, as `docker compose` and `kubectl create secret generic okr --from-file=FOLDER` expect them. A
 file that exists is kept, so the command can be repeated after an update that needs more secrets. To rotate a secret,
-delete its file and the files that contain it (addresses), and run the command again.
+delete its file and the files that contain it (addresses), and run the command again. Containers read a new file only
+when they are recreated: by `infra/containers/up`, or by `kubectl rollout restart`.
 """
 
 import argparse

@@ -6,7 +6,6 @@ that it also opens for writing. `migrate` runs the migrations of the three datab
 
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -60,22 +59,11 @@ def start_airflow_api_server(options: Sequence[str]) -> None:
     _replace([program("airflow"), "api-server", *options], {})
 
 
-def migrate(options: Sequence[str]) -> None:
-    """Migrate the warehouse, Airflow's database and MLflow's store, one after the other.
+def migrate(_options: Sequence[str]) -> None:
+    """Run the migrations of the three databases (infra/containers/migrations.py)."""
+    from infra.containers.migrations import migrate_everything
 
-    Raises:
-        PermanentError: a migration failed. It was rolled back, and the earlier ones remain.
-    """
-    commands = {
-        "the warehouse": [program("okr"), "migrate"],
-        "Airflow's database": [program("airflow"), "db", "migrate"],
-        "MLflow's store": [program("python"), "-m", "infra.local.mlflow_upgrade"],
-    }
-    store = sqlalchemy_url(read_secret("okr_mlflow_store_uri"), "mlflow", driver="psycopg2", limits=None)
-    for name, command in commands.items():
-        variables = {"MLFLOW_BACKEND_STORE_URI": store} if name == "MLflow's store" else {}
-        if subprocess.run([*command, *options], env=os.environ | variables, check=False).returncode != 0:
-            raise PermanentError(f"The migration of {name} failed; see above. Fix the cause and start this job again.")
+    migrate_everything()
 
 
 PROGRAMS: Mapping[str, Callable[[Sequence[str]], None]] = {

@@ -8,6 +8,7 @@ from infra.deploy.host import Host
 from lakehouse.errors import RetryableError
 
 LONGEST_START_S = 3_600.0  # more than the TimeoutStartSec of any unit
+LONGEST_STOP_S = 900.0  # more than the TimeoutStopSec of any unit
 
 
 class Units(Protocol):
@@ -44,7 +45,7 @@ class SystemdUnits:
 
     def stop(self, unit: str) -> None:
         """Disable and stop a unit. Its TimeoutStopSec limits how long it drains."""
-        self._systemctl(10 * self._limits.stop_s, "disable", "--now", unit)
+        self._systemctl(LONGEST_STOP_S, "disable", "--now", unit)
 
     def pid(self, unit: str) -> int | None:
         """Return the main process of a unit."""

@@ -1,15 +1,7 @@
 -- Return the users whose rows may change: the given users, users who were ever in a given team, and all users who share
--- an e-mail address with one of these. For a given user, this includes all earlier addresses and the one in app.users.
+-- an e-mail address with one of these. For a given user, this includes all earlier addresses.
 WITH addresses AS (
     SELECT app.user_address(data) AS address
-    FROM app.newest_event
-    WHERE event_type = 'okr.user.defined.v1' AND subject = any(%(users)s::text [])
-    UNION
-    SELECT email
-    FROM app.users
-    WHERE source_user_id = any(%(users)s::text [])
-    UNION
-    SELECT app.user_address(data)
     FROM app.event
     WHERE event_type = 'okr.user.defined.v1' AND entity_id = any(%(users)s::text [])
     UNION

@@ -8,6 +8,7 @@ import typer
 
 from lakehouse.errors import NotPossible
 
+SHOWN_KEYS = 20
 app = typer.Typer(no_args_is_help=True, help="Show, rotate and destroy the keys that encrypt personal fields.")
 
 Persons = Annotated[list[str] | None, typer.Option("--person", help="User id. Repeat it for several.")]
@@ -60,10 +61,17 @@ def rotate() -> None:
 
     settings = load_settings()
     key_file = KeyFile(settings.require("field_encryption_key"))
-    count = administration.rotate(settings.require("dsn_owner"), key_file)
-    typer.echo(
-        f"{count:,} keys were wrapped with {key_file.current_id}. All keys now need only this line of the key file."
-    )
+    found = administration.rotate(settings.require("dsn_owner"), key_file)
+    typer.echo(f"{found.rotated:,} keys were wrapped with {key_file.current_id}.")
+    if found.damaged:
+        named = ", ".join(f"{key_id} ({owner})" for key_id, owner in found.damaged[:SHOWN_KEYS])
+        more = len(found.damaged) - SHOWN_KEYS
+        raise NotPossible(
+            f"{len(found.damaged)} damaged keys cannot be unwrapped: {named}{f' and {more} more' if more > 0 else ''}. "
+            "Restore these rows of app.data_key from a backup and repeat the command, or destroy them (`okr keys "
+            "destroy`)."
+        )
+    typer.echo("All keys now need only this line of the key file.")
 
 
 @app.command()

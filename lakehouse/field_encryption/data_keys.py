@@ -14,11 +14,14 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
 
 from lakehouse.errors import PermanentError, RetryableError
 from lakehouse.field_encryption.key_file import KEY_BYTES, KeyEncryption, unknown_key
+from lakehouse.logs import get_logger
 from lakehouse.warehouse import read_sql
 
 PACKAGE = "lakehouse.field_encryption"
 MAX_CACHED_KEYS = 100_000
 MAX_AGE_S = 600.0  # with the first event after this time, a process forgets destroyed keys
+log = get_logger(__name__)
+
 Connect = Callable[[], AbstractContextManager[psycopg.Connection[Any]]]
 
 
@@ -71,6 +74,7 @@ class DataKeys:
         Raises:
             RetryableError: PostgreSQL is unavailable, or a key was wrapped with a key-encryption key that this process
                 does not have.
+            PermanentError: a key is damaged.
         """
         if time.monotonic() - self._emptied_at > MAX_AGE_S or len(self._cached) > MAX_CACHED_KEYS:
             self._cached, self._emptied_at = {}, time.monotonic()
@@ -88,25 +92,32 @@ class DataKeys:
     def by_ids(self, key_ids: Iterable[UUID]) -> dict[UUID, DataKey]:
         """Return the existing keys of these ids. They are always read from the table, so a destroyed key is noticed.
 
+        A damaged key is left out, so that all other values can be read.
+
         Raises:
             RetryableError: as in `of_owners`.
         """
-        wanted = sorted(set(key_ids))
-        return {key.key_id: key for key in self._unwrapped("keys_by_id", key_ids=wanted)} if wanted else {}
+        wanted, found = sorted(set(key_ids)), {}
+        for row in self._run("keys_by_id", key_ids=wanted) if wanted else ():
+            try:
+                key = self._unwrapped(*row)
+            except PermanentError as error:
+                log.error(str(error))  # noqa: TRY400 -- the line says it all
+            else:
+                found[key.key_id] = key
+        return found
 
     def _read(self, owners: Collection[str]) -> dict[str, DataKey]:
-        return {key.owner: key for key in self._unwrapped("keys_by_owner", owners=list(owners))}
+        found = [self._unwrapped(*row) for row in self._run("keys_by_owner", owners=list(owners))]
+        return {key.owner: key for key in found}
 
-    def _unwrapped(self, query: str, **values: Any) -> list[DataKey]:
-        return [
-            DataKey(key_id, owner, self._unwrap(key_id, owner, kek_id, wrapped))
-            for key_id, owner, kek_id, wrapped in self._run(query, **values)
-        ]
-
-    def _unwrap(self, key_id: UUID, owner: str, kek_id: str | None, wrapped: bytes | None) -> bytes | None:
+    def _unwrapped(self, key_id: UUID, owner: str, kek_id: str | None, wrapped: bytes | None) -> DataKey:
         if kek_id is None or wrapped is None:
-            return None
-        return self._key_encryption.unwrap(kek_id, wrapped, wrapping_context(key_id, owner))
+            return DataKey(key_id, owner, None)
+        try:
+            return DataKey(key_id, owner, self._key_encryption.unwrap(kek_id, wrapped, wrapping_context(key_id, owner)))
+        except PermanentError as error:
+            raise PermanentError(f"The data key {key_id} of {owner} is damaged: {error}") from error
 
     def _create(self, owners: Collection[str]) -> None:
         key_ids = [uuid4() for _ in owners]

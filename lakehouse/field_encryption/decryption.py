@@ -70,7 +70,9 @@ class Decryption:
             return NO_KEY
         key_id = key_id_of(encrypted)
         if key_id not in known:
-            log.error("the data key of an encrypted value does not exist", field=value.field, key_id=str(key_id))
+            log.error(
+                "the data key of an encrypted value does not exist or is damaged", field=value.field, key_id=str(key_id)
+            )
             return NOT_READABLE
         try:
             plaintext = decrypt(known[key_id], context(value.field, value.entity_id), encrypted)

@@ -81,8 +81,8 @@ class KeyFile:
             return cipher.decrypt(wrapped[:NONCE_BYTES], wrapped[NONCE_BYTES:], context)
         except InvalidTag as error:
             raise PermanentError(
-                f"A data key that the key-encryption key {kek_id} wrapped was changed in app.data_key. Restore the "
-                "table from a backup."
+                f"it is not what the key-encryption key {kek_id} wrapped. Restore its row of app.data_key from a "
+                "backup, or destroy it if there is none (`okr keys destroy`)."
             ) from error
 
 

@@ -20,7 +20,8 @@ class StoredRequest:
     """A request to record or correct a check-in, and the content of its first response.
 
     `request_id` is None if a source other than this API recorded the check-in. `is_bound` is true if the idempotency
-    key is already stored for this request. `username` is the account that sent it, if this API recorded it.
+    key is already stored for this request. `username` is the account that sent it, if this API recorded it. The note of
+    an erased person is None in `content`.
     """
 
     request_id: int | None
@@ -34,6 +35,7 @@ class StoredRequest:
     is_acknowledged: bool
     is_bound: bool = False
     username: str | None = None
+    is_note_erased: bool = False
 
 
 class RequestStore:
@@ -59,7 +61,10 @@ class RequestStore:
             if rows:
                 return self._stored(rows[0])
             rows = reader.rows(PACKAGE, "first_logged_event", {"check_in_id": check_in_id}) if check_in_id else []
-        return _stored_from_log(self._decrypted(rows[0], rows[0]["check_in_id"])) if rows else None
+        if not rows:
+            return None
+        found = self._decrypted(rows[0], rows[0]["check_in_id"])
+        return _stored_from_log(found, is_note_erased=found["note"] is None and rows[0]["note"] is not None)
 
     def find_correction(self, username: str, idempotency_key: str | None, check_in_id: str) -> StoredRequest | None:
         """Return the correction with an idempotency key or, if none is given, the newest request for the check-in.
@@ -114,11 +119,13 @@ class RequestStore:
             return bool(Reader(connection).rows(PACKAGE, "logged_event", values))
 
     def _stored(self, row: Row) -> StoredRequest:
+        content = _content(self._decrypted(row["body"], row["check_in_id"]))
+        is_erased = content["note"] is None and row["body"].get("note") is not None
         return StoredRequest(
             request_id=row["request_id"],
             check_in_id=row["check_in_id"],
             key_result_id=row["key_result_id"],
-            content=_content(self._decrypted(row["body"], row["check_in_id"])),
+            content=content,
             event_id=row["event_id"],
             occurred_at=row["occurred_at"],
             warnings=row["warnings"],
@@ -126,6 +133,7 @@ class RequestStore:
             is_acknowledged=row["is_in_log"],
             is_bound=row.get("is_bound", True),
             username=row.get("username"),
+            is_note_erased=is_erased,
         )
 
     def _encrypted(self, request: StoredRequest) -> dict[str, Any]:
@@ -150,7 +158,7 @@ def _content(row: Row) -> dict[str, Any]:
     return {name: row.get(name) for name in CONTENT}
 
 
-def _stored_from_log(row: Row) -> StoredRequest:
+def _stored_from_log(row: Row, *, is_note_erased: bool) -> StoredRequest:
     return StoredRequest(
         request_id=None,
         check_in_id=row["check_in_id"],
@@ -161,4 +169,5 @@ def _stored_from_log(row: Row) -> StoredRequest:
         warnings=[],
         is_persisted=True,
         is_acknowledged=True,
+        is_note_erased=is_note_erased,
     )

@@ -242,6 +242,8 @@ def _check_same(before: StoredRequest, check_in_id: str, key_result_id: str, con
     """Raise Conflict if a repeated request differs from the first request."""
     first = {"check_in_id": before.check_in_id, "key_result_id": before.key_result_id, **before.content}
     now = {"check_in_id": check_in_id, "key_result_id": key_result_id, **asdict(content)}
+    if before.is_note_erased:
+        now["note"] = None  # it cannot be compared
     differs = differences(first, now)
     if differs:
         names = ", ".join(each.field for each in differs)

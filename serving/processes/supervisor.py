@@ -20,7 +20,7 @@ from serving.fast_path.fast_protocol import FastProtocol
 from serving.prediction_log.shipper import Shipper
 
 LOOPBACK = "127.0.0.1"  # other hosts reach the API through a proxy
-DRAIN_S = 10
+ALIVE_S = 10
 WORKER_ANSWERS_S = 30  # a worker that does not answer the supervisor for this long is replaced
 
 
@@ -43,7 +43,7 @@ def run(settings: Settings, workers: int, listener: socket.socket | None = None,
         access_log=False,  # request_guard logs the route of each request instead of its path
         server_header=False,
         proxy_headers=False,
-        timeout_graceful_shutdown=DRAIN_S,
+        timeout_graceful_shutdown=settings.api_drain_s,
         timeout_worker_healthcheck=WORKER_ANSWERS_S,
         log_level="warning",
         log_config=library_logging() if settings.log_json else LOGGING_CONFIG,
@@ -82,6 +82,13 @@ class Supervisor(Multiprocess):
         for each in self.sockets:
             each.close()
         super().terminate_all()
+
+    def join_all(self) -> None:
+        """Wait until the workers have completed their requests, which may take longer than the watchdog allows."""
+        for each in self.processes:
+            while each.process.is_alive():
+                report_alive()
+                each.process.join(ALIVE_S)
 
     def handle_int(self) -> None:
         """Stop after SIGINT."""

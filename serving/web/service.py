@@ -7,7 +7,7 @@ from datetime import date
 from typing import Any, TypeVar
 
 from lakehouse.errors import RetryableError
-from lakehouse.field_encryption.decryption import PersonalColumn
+from lakehouse.field_encryption.personal_columns import personal_column
 from serving.data.filters import KeyResultFilter, check_names
 from serving.data.similar_ids import similar_ids
 from serving.errors import NotFound, NotPublished
@@ -27,7 +27,7 @@ ATTEMPTS = 3
 CHECK_INS_SHOWN = 200
 TEAMS_SHOWN = 500
 EVERYTHING = KeyResultFilter()
-NOTES = {"note": PersonalColumn("check_in.note", "check_in_id")}
+NOTES = {"note": personal_column("okr.check_in.recorded.v1", "note")}
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from serving.warehouses import Warehouses
 from serving.writes.items import ANY_VERSION, Item
 from serving.writes.operations import BY_EVENT_TYPE, CHECK_IN
 from serving.writes.references import References
-from serving.writes.store import Entity, StoredEvent, StoredRequest, Version, WriteStore, lock
+from serving.writes.store import Entity, StoredEvent, StoredRequest, Version, WriteStore, lock, without_unreadable
 
 MICROSECOND = timedelta(microseconds=1)
 
@@ -150,7 +150,7 @@ class Writes:
     ) -> Accepted:
         """Return the first response again. If nothing was persisted then, check and send the stored events now."""
         first = {"operation": before.operation, "body": before.body}
-        now = {"operation": write_request.operation, "body": write_request.body}
+        now = {"operation": write_request.operation, "body": without_unreadable(write_request.body, before.events)}
         if found := differences(first, now):
             raise Conflict(
                 f"The idempotency key was already used for {before.operation}, and this request differs from it. "

@@ -27,13 +27,14 @@ class Version:
 
 @dataclass(frozen=True)
 class StoredEvent:
-    """An event of a stored request."""
+    """An event of a stored request. `unreadable` names the personal fields whose texts were erased, None in `data`."""
 
     event_id: UUID
     event_type: str
     entity_id: str
     occurred_at: datetime
     data: dict[str, Any]
+    unreadable: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,10 @@ class WriteStore:
         request = {"request_id": row["request_id"]}
         events = [StoredEvent(**each) for each in reader.rows(PACKAGE, "events_of_request", request)]
         contents = self.fields.readable([(event.event_type, event.data) for event in events])
-        events = [replace(event, data=data) for event, data in zip(events, contents, strict=True)]
+        events = [
+            replace(event, data=data, unreadable=_unreadable(event, data))
+            for event, data in zip(events, contents, strict=True)
+        ]
         return StoredRequest(
             row["request_id"], row["operation"], _with_personal_fields(row["body"], events, contents),
             row["persisted_at"] is not None, row["is_acknowledged"], row["rejected_because"], events,
@@ -172,6 +176,23 @@ def _with_personal_fields(body: Any, events: Sequence[StoredEvent], contents: Se
         return body | {"data": changed[0]}
     sent = [each | {"data": part} for each, part in zip(content["events"], changed, strict=True)]
     return body | {"data": content | {"events": sent}}
+
+
+def without_unreadable(body: Any, events: Sequence[StoredEvent]) -> Any:
+    """Return the body of a repeated request without the texts that cannot be compared with the stored ones."""
+    content = body.get("data")
+    if content is None or not any(event.unreadable for event in events):
+        return body
+    parts = [each["data"] for each in content["events"]] if "events" in content else [content]
+    if len(parts) != len(events):
+        return body
+    contents = [part | dict.fromkeys(event.unreadable) for part, event in zip(parts, events, strict=True)]
+    return _with_personal_fields(body, events, contents)
+
+
+def _unreadable(stored: StoredEvent, data: dict[str, Any]) -> frozenset[str]:
+    fields = _personal(stored.event_type)
+    return frozenset(name for name in fields if stored.data.get(name) is not None and data[name] is None)
 
 
 def _personal(event_type: str) -> Sequence[str]:

@@ -2,20 +2,29 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
+import yaml
 
+from infra.deploy.units import LONGEST_STOP_S
+from infra.local.executables import ROOT
 from lakehouse.settings import Settings
+from serving.data.lists.exports import MAX_EXPORT_S
 from tests.polling import until
 from tests.serving.conftest import *  # noqa: F403 -- the published organisation
 from tests.serving.worker_processes import Served, load, okr_serve
 
 PATH = "/livez"
+EXPORT = "/v1/progress-days?format=csv"
+END_OF_CHUNKS = b"\r\n0\r\n\r\n"
 NOT_AT_START = ("mlflow", "polars", "xgboost", "pandas", "sklearn", "pyarrow")
 
 
@@ -85,3 +94,47 @@ def test_workers_end_when_their_supervisor_is_killed(published: Settings, kafka:
         os.kill(served.supervisor.pid, signal.SIGKILL)
         _, alive = psutil.wait_procs(workers, timeout=30)
     assert alive == [], "an orphan would keep the port from the next supervisor"
+
+
+# The second one is as in the unit and on Kubernetes; see https://github.com/Kludex/uvicorn/pull/1950.
+@pytest.mark.parametrize(("drain_s", "is_complete"), [(1, False), (610, True)])
+def test_stopping_completes_an_export_that_is_read_slowly(  # noqa: PLR0917 -- fixtures
+    published: Settings, redis_server: Settings, kafka: Settings, tmp_path: Path, drain_s: int, is_complete: bool
+) -> None:
+    settings = published.model_copy(update={"api_drain_s": drain_s})
+    with okr_serve(settings, tmp_path, "--workers", "1") as served:
+        login = {"username": "app", "password": settings.require("app_password")}
+        token = httpx.post(f"http://127.0.0.1:{served.port}/auth/token", json=login, timeout=30).json()["access_token"]
+        with socket.socket() as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+            client.settimeout(30)
+            client.connect(("127.0.0.1", served.port))
+            head = f"GET {EXPORT} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {token}\r\n\r\n"
+            client.sendall(head.encode())
+            received = client.recv(4_096)
+            assert received.startswith(b"HTTP/1.1 200 "), received
+            served.supervisor.terminate()
+            if is_complete:
+                time.sleep(3)  # longer than the other limit
+            else:
+                served.supervisor.wait(30)
+            try:
+                while more := client.recv(65_536):
+                    received += more
+            except ConnectionResetError:
+                pass
+        assert received.endswith(END_OF_CHUNKS) == is_complete, "a client must notice that an export was cut off"
+
+
+def test_every_supervisor_waits_until_the_longest_export_has_ended() -> None:
+    unit = (ROOT / "infra/server/systemd/okr-api@.service").read_text(encoding="utf-8")
+    manifest = (ROOT / "infra/containers/kubernetes/base/api.yaml").read_text(encoding="utf-8")
+    pod = next(yaml.safe_load_all(manifest))["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    (drain_s,) = [each["value"] for each in container["env"] if each["name"] == "OKR_API_DRAIN_S"]
+    before_s = int(container["lifecycle"]["preStop"]["exec"]["command"][1])
+    assert f"OKR_API_DRAIN_S={drain_s}\n" in unit
+    assert MAX_EXPORT_S < int(drain_s) < 11 * 60 - 30
+    assert "TimeoutStopSec=11min\n" in unit
+    assert LONGEST_STOP_S > 11 * 60
+    assert pod["terminationGracePeriodSeconds"] > int(drain_s) + before_s + 20

@@ -22,7 +22,7 @@ from lakehouse.background import BackgroundThread
 from lakehouse.errors import OkrError
 from lakehouse.kafka_connection import KafkaConnection
 from lakehouse.logs import get_logger
-from lakehouse.readiness import report_ready
+from lakehouse.readiness import report_alive, report_ready
 from lakehouse.retry import Backoff
 from lakehouse.settings import Settings
 
@@ -63,6 +63,7 @@ def collect(settings: Settings, *, interval_seconds: float, stop: threading.Even
     sent = 0
     drainer, backoff = Drainer(spool, kafka), Backoff(interval_seconds, LONGEST_PAUSE_SECONDS)
     while not stop.is_set():
+        report_alive()
         try:
             sent += drainer.drain(SEND_SECONDS).sent
             _send_leftover_events(settings, kafka)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from lakehouse.field_encryption.decryption import PersonalColumn
+from lakehouse.field_encryption.personal_columns import personal_column
 from serving.data import schemas
 from serving.data.lists import rows
 from serving.data.lists.listing import Computed, Listing
@@ -36,16 +36,21 @@ ORGANISATION_SCORECARDS = Listing(
 )  # fmt: skip
 TEAMS = Listing("/v1/teams", "teams", rows.Team, "teams", ("team_id",), visible="by_organisation")
 USERS = Listing(
-    "/v1/users", "users", rows.User, "users", ("user_id",), personal={"name": PersonalColumn("user.name", "user_id")}
+    "/v1/users",
+    "users",
+    rows.User,
+    "users",
+    ("user_id",),
+    personal={"name": personal_column("okr.user.defined.v1", "name")},
 )
 CYCLES = Listing("/v1/cycles", "cycles", rows.Cycle, "cycles", ("cycle_id",), visible="by_organisation")
 OBJECTIVES = Listing(
     "/v1/objectives", "objectives", rows.Objective, "objectives", ("objective_id",),
-    personal={"archived_note": PersonalColumn("objective.reason", "objective_id")},
+    personal={"archived_note": personal_column("okr.objective.archived.v1", "reason")},
 )  # fmt: skip
 CHECK_INS = Listing(
     "/v1/check-ins", "check_ins", rows.CheckInRow, "check_ins", ("check_in_id",),
-    personal={"note": PersonalColumn("check_in.note", "check_in_id")},
+    personal={"note": personal_column("okr.check_in.recorded.v1", "note")},
 )  # fmt: skip
 PROGRESS_DAYS = Listing(
     "/v1/progress-days", "progress_days", rows.ProgressDay, "progress_days", ("key_result_id", "day")

@@ -15,6 +15,7 @@ from lakehouse.field_encryption.cipher import (
 )
 from lakehouse.field_encryption.data_keys import DataKey
 from lakehouse.field_encryption.decryption import NO_KEY, BoundValue, Decryption, PersonalColumn
+from lakehouse.field_encryption.personal_columns import personal_column, personal_columns
 
 KEY = DataKey(uuid.uuid4(), "user:ada", b"1" * 32)
 OTHER = DataKey(uuid.uuid4(), "user:ben", b"2" * 32)
@@ -81,3 +82,10 @@ def test_without_keys_encrypted_values_stay_unreadable_and_others_are_shown() ->
     Decryption(None).rows(rows, {"name": PersonalColumn("user.name", "user_id")})
     assert [row["name"] for row in rows] == [NO_KEY, "Ben", None]
     assert Decryption(None).plain([BoundValue("user.name", "ada", None)]) == [None]
+
+
+def test_the_column_of_a_personal_field_is_what_the_contract_says() -> None:
+    assert personal_column("okr.objective.archived.v1", "reason") == PersonalColumn("objective.reason", "objective_id")
+    assert personal_columns("okr.team.defined.v1") == {}
+    with pytest.raises(ValueError, match=r"Expected a personal field of okr.user.defined.v1, got 'team_id'"):
+        personal_column("okr.user.defined.v1", "team_id")

@@ -25,7 +25,7 @@ def test_the_first_key_wraps_and_every_key_unwraps() -> None:
 def test_a_wrapped_key_belongs_to_its_owner() -> None:
     keys = KeyFile(new_key())
     wrapped = keys.wrap(b"d" * 32, b"ada")
-    with pytest.raises(PermanentError, match="wrapped was changed"):
+    with pytest.raises(PermanentError, match="it is not what the key-encryption key"):
         keys.unwrap(keys.current_id, wrapped, b"ben")
 
 

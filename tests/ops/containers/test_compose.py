@@ -1,7 +1,11 @@
 """The compose files: docker compose accepts them, and every service is confined and gets only its secrets."""
 
+import ipaddress
 import json
+import os
 import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +81,79 @@ def test_a_misspelt_key_is_refused(checker: Checker, tmp_path: Path) -> None:
     result = checker("docker-compose", *FILES, f"--file={wrong}", "config", "--quiet", **variables())
     assert result.returncode == 1
     assert "readonly" in result.stderr
+
+
+def hashes(checker: Checker, **changes: str) -> dict[str, str]:
+    """Return the hash of each service by which compose decides whether its container must be recreated."""
+    result = checker("docker-compose", *FILES, "config", "--hash=*", **(variables() | changes))
+    assert result.returncode == 0, result.stderr
+    return dict(line.split() for line in result.stdout.splitlines())
+
+
+# `docker` in front of compose: `up` prints the digest that compose would get.
+DOCKER = """#!/bin/sh
+shift
+case "$*" in *" up "*) echo "$OKR_FILES $*" ;; *) exec docker-compose "$@" ;; esac
+"""
+
+
+def test_a_file_that_was_replaced_recreates_the_containers(checker: Checker, tmp_path: Path) -> None:
+    """See https://github.com/docker/compose/issues/11900 and https://github.com/moby/moby/issues/22627."""
+    folder, secrets, tls = tmp_path / "containers", tmp_path / "secrets", tmp_path / "tls"
+    shutil.copytree(FOLDER, folder)
+    shutil.copytree(FOLDER.parent / "redis", tmp_path / "redis")
+    for each in (secrets, tls):
+        each.mkdir()
+    new_secrets.main([str(secrets)])
+    for name in TLS | {"ca.crt"}:
+        (tls / name).write_text(name, encoding="ascii")
+    values = variables() | {"OKR_SECRETS": str(secrets), "OKR_TLS": str(tls)}
+    values["COMPOSE_FILE"] = "compose.yaml:compose.stores.yaml:compose.secrets.yaml"
+    (folder / "images.env").write_text("".join(f"{name}={value}\n" for name, value in values.items()), encoding="ascii")
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    (programs / "docker").write_text(DOCKER, encoding="ascii")
+    (programs / "docker").chmod(0o755)
+    path = f"{programs}:{ROOT / '.venv' / 'checkers' / 'bin'}:{os.environ['PATH']}"
+
+    def digest() -> str:
+        result = subprocess.run(
+            [folder / "up", "--remove-orphans"], env={"PATH": path}, capture_output=True, text=True, check=False
+        )
+        assert result.returncode == 0, result.stderr
+        found, *arguments = result.stdout.split()
+        assert arguments == ["--env-file", "images.env", "up", "--detach", "--wait", "--remove-orphans"]
+        return found
+
+    before = digest()
+    assert digest() == before
+    for file in (secrets / "okr_pg_loader_password", tls / "nginx.crt", folder / "postgresql.conf"):
+        part = file.with_suffix(".part")
+        part.write_text("another", encoding="ascii")
+        part.replace(file)
+        assert digest() != before, file
+        before = digest()
+    (one, other) = (hashes(checker, OKR_FILES=value) for value in ("one", "another"))
+    assert not [name for name in one if one[name] == other[name]]
+
+
+def test_nginx_is_recreated_with_the_release_that_writes_its_configuration(checker: Checker) -> None:
+    """See https://github.com/docker/compose/issues/13211."""
+    before = hashes(checker)
+    for changed in ({"OKR_API_IMAGE": f"okr-api@sha256:{'2' * 64}"}, {"OKR_HOST_NAME": "other.example.org"}):
+        result = checker("docker-compose", *FILES, "config", "--hash=nginx", **(variables() | changed))
+        assert result.stdout.split() != ["nginx", before["nginx"]], changed
+
+
+def test_no_other_container_can_get_a_fixed_address(services: dict[str, Service], model: Any) -> None:
+    """After a reboot, containers start in any order; see https://github.com/docker/compose/issues/11899."""
+    (pool,) = model["networks"]["app"]["ipam"]["config"]
+    fixed = [service["networks"]["app"].get("ipv4_address") for service in services.values()
+             if (service.get("networks") or {}).get("app")]  # fmt: skip
+    assert len(set(filter(None, fixed))) == len(list(filter(None, fixed))) == 4
+    for address in map(ipaddress.ip_address, filter(None, fixed)):
+        assert address in ipaddress.ip_network(pool["subnet"])
+        assert address not in ipaddress.ip_network(pool["ip_range"])
 
 
 def test_every_service_is_confined(services: dict[str, Service]) -> None:

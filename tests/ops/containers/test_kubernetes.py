@@ -1,6 +1,8 @@
 """The Kubernetes manifests: their schema, and what they allow every pod and every connection."""
 
+import os
 import subprocess
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,6 @@ WORKLOADS = {"Deployment", "StatefulSet", "Job"}
 # Policies of checkov that do not apply, each with its reason.
 NOT_APPLICABLE = {
     "CKV_DOCKER_7": "the base is an argument, and infra/containers/build refuses one without a digest",
-    "CKV_K8S_8": "when metrics or guard fail, the process ends and is started again",
     "CKV_K8S_9": "nothing sends requests to Airflow's DAG processor and triggerer",
     "CKV_K8S_15": "images are named by digest, so pulling them again cannot change them",
     "CKV_K8S_38": "the scheduler creates the pods of tasks",
@@ -27,6 +28,32 @@ NOT_APPLICABLE = {
 }
 
 Manifest = dict[str, Any]
+
+WITHOUT_REQUESTS = {"okr-airflow-dag-processor", "okr-airflow-triggerer"}
+# The words of the table in docs/containers.md.
+MEMBERS = {
+    "ingress controller": {"ingress-nginx"},
+    "namespace `monitoring`": {"monitoring"},
+    "API": {"okr-api"},
+    "landing": {"okr-land"},
+    "state": {"okr-state"},
+    "metrics": {"okr-metrics"},
+    "guard": {"okr-guard"},
+    "scheduler": {"okr-airflow-scheduler"},
+    "triggerer": {"okr-airflow-triggerer"},
+    "Airflow's API server": {"okr-airflow-api-server"},
+    "Airflow": {f"okr-airflow-{name}" for name in ("api-server", "scheduler", "dag-processor", "triggerer")},
+    "tasks": {"okr-task"},
+    "MLflow": {"okr-mlflow"},
+    "`okr-migrate`": {"okr-migrate"},
+}
+OUTSIDE = {
+    "to-postgres": "PostgreSQL's subnet",
+    "to-kafka": "Kafka's subnet",
+    "to-redis": "Redis' subnet",
+    "to-kubernetes-api": "the Kubernetes API",
+    "to-dns": "the cluster's DNS",
+}
 
 
 @pytest.fixture(scope="module")
@@ -149,10 +176,51 @@ def test_every_lasting_pod_is_probed(manifests: list[Manifest]) -> None:
     for kind in ("Deployment", "StatefulSet"):
         for name, manifest in named(manifests, kind).items():
             (container,) = manifest["spec"]["template"]["spec"]["containers"]
-            assert container.keys() & {"livenessProbe", "readinessProbe"}, name
+            assert "livenessProbe" in container, name
+            assert ("readinessProbe" in container) != (name in WITHOUT_REQUESTS), name
     (api,) = named(manifests, "StatefulSet")["okr-api"]["spec"]["template"]["spec"]["containers"]
     assert api["livenessProbe"]["httpGet"]["path"] == "/livez"
     assert api["readinessProbe"]["httpGet"]["path"] == "/readyz"
+
+
+def test_a_roll_back_replaces_pods_that_never_got_ready(manifests: list[Manifest]) -> None:
+    """With OrderedReady it does not; see https://github.com/kubernetes/kubernetes/issues/67250."""
+    sets = named(manifests, "StatefulSet")
+    assert sets.keys() == {"okr-api", "okr-metrics"}
+    assert {each["spec"].get("podManagementPolicy") for each in sets.values()} == {"Parallel"}
+
+
+def test_pods_that_cannot_get_ready_do_not_block_the_draining_of_a_node(manifests: list[Manifest]) -> None:
+    """See https://github.com/kubernetes/kubernetes/issues/72320."""
+    budgets = named(manifests, "PodDisruptionBudget")
+    assert budgets.keys() == {"okr-api", "okr-land"}
+    assert {each["spec"].get("unhealthyPodEvictionPolicy") for each in budgets.values()} == {"AlwaysAllow"}
+
+
+def test_applying_the_manifests_keeps_the_autoscalers_replicas(manifests: list[Manifest]) -> None:
+    """See https://github.com/kubernetes/kubernetes/issues/25238."""
+    for each in named(manifests, "HorizontalPodAutoscaler").values():
+        target = each["spec"]["scaleTargetRef"]
+        assert "replicas" not in named(manifests, target["kind"])[target["name"]]["spec"]
+
+
+def test_the_component_contract_only_changes_the_command_of_the_job(
+    require_programs: RequirePrograms, manifests: list[Manifest], rendered: Path, tmp_path: Path
+) -> None:
+    require_programs("kubectl")
+    parts = {"resources": FOLDER / "overlays" / rendered.stem, "components": FOLDER / "components" / "contract"}
+    for kind, folder in parts.items():
+        parts[kind] = Path(os.path.relpath(folder, tmp_path))
+    text = yaml.safe_dump({kind: [str(folder)] for kind, folder in parts.items()})
+    (tmp_path / "kustomization.yaml").write_text(text, encoding="utf-8")
+    result = subprocess.run(["kubectl", "kustomize", tmp_path], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    contracting = list(yaml.safe_load_all(result.stdout))
+    (container,) = named(contracting, "Job")["okr-migrate"]["spec"]["template"]["spec"]["containers"]
+    assert container["command"] == ["okr", "migrate", "--online", "--contract"]
+    (before,) = named(manifests, "Job")["okr-migrate"]["spec"]["template"]["spec"]["containers"]
+    container["command"] = before["command"]
+    assert contracting == manifests
 
 
 def test_every_connection_is_forbidden_but_those_of_the_table(
@@ -160,29 +228,74 @@ def test_every_connection_is_forbidden_but_those_of_the_table(
 ) -> None:
     policies = {name: policy["spec"] for name, policy in named(manifests, "NetworkPolicy").items()}
     assert policies.pop("default-deny") == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
-    for name, spec in policies.items():
-        for rule in [*spec.get("ingress", ()), *spec.get("egress", ())]:
-            assert rule["ports"], name
-            assert rule.get("from") or rule.get("to"), name
-            for peer in [*rule.get("from", ()), *rule.get("to", ())]:
-                assert peer.get("ipBlock", {}).get("cidr", "") not in ("0.0.0.0/0", "192.0.2.0/32"), name
-    allowed = {name: labels_of(pod) for name, pod in pods.items()}
-    stores = {
-        store: {name for name, labels in allowed.items() if labels.get(f"okr/{store}") == "true"}
-        for store in ("postgres", "kafka", "redis")
-    }
+    sent, received = allowed_flows(policies, pods)
+    between_pods = {flow for flow in sent if flow[1] in pods}
+    assert between_pods == {flow for flow in received if flow[0] in pods}
+    assert sent | received == documented_flows(pods)
+    # A pod has the rights that its secrets need, and no other.
     for name, pod in pods.items():
-        secrets = {
-            item["path"] for volume in pod["spec"]["volumes"] for item in volume.get("secret", {}).get("items", ())
+        volumes = pod["spec"]["volumes"]
+        secrets = {item["path"] for each in volumes for item in each.get("secret", {}).get("items", ())}
+        needed = {
+            "PostgreSQL's subnet": any("dsn" in each or "store_uri" in each for each in secrets),
+            "Kafka's subnet": any("kafka" in each for each in secrets),
+            "Redis' subnet": any("redis" in each for each in secrets),
         }
-        needs = {
-            "postgres": any("dsn" in each or "store_uri" in each for each in secrets),
-            "kafka": any("kafka" in each for each in secrets),
-            "redis": any("redis" in each for each in secrets),
-        }
-        assert {store for store, is_needed in needs.items() if is_needed} == {
-            store for store, names in stores.items() if name in names
+        assert {store for source, store, _ in sent if source == name} & needed.keys() == {
+            store for store, is_needed in needed.items() if is_needed
         }, name
+
+
+Flow = tuple[str, str, int]  # source, destination, port
+
+
+def allowed_flows(policies: dict[str, Manifest], pods: dict[str, Manifest]) -> tuple[set[Flow], set[Flow]]:
+    """Return what pods may send, and what they may receive."""
+    sent, received = set(), set()
+    for name, spec in policies.items():
+        assert spec["policyTypes"] == [kind.title() for kind in ("ingress", "egress") if kind in spec], name
+        own = selected(spec["podSelector"], pods)
+        for rule in spec.get("egress", ()):
+            for pod, peer, port in product(own, rule["to"], rule["ports"]):
+                sent |= {(pod, other, port["port"]) for other in peers(name, peer, pods)}
+        for rule in spec.get("ingress", ()):
+            for pod, peer, port in product(own, rule["from"], rule["ports"]):
+                received |= {(other, pod, port["port"]) for other in peers(name, peer, pods)}
+    return sent, received
+
+
+def selected(selector: Manifest, pods: dict[str, Manifest]) -> set[str]:
+    labels = selector.get("matchLabels", {})
+    assert selector.keys() <= {"matchLabels"}
+    return {name for name, pod in pods.items() if labels.items() <= labels_of(pod).items()}
+
+
+def peers(policy: str, peer: Manifest, pods: dict[str, Manifest]) -> set[str]:
+    """Return the names of pods, or the name that the table has for something outside the namespace."""
+    if "ipBlock" in peer:
+        assert peer["ipBlock"]["cidr"] not in ("0.0.0.0/0", "192.0.2.0/32"), policy
+        return {OUTSIDE[policy]}
+    if "namespaceSelector" not in peer:
+        return selected(peer["podSelector"], pods)
+    if "podSelector" in peer:
+        assert peer["podSelector"] == {"matchLabels": {"k8s-app": "kube-dns"}}, policy
+        return {OUTSIDE[policy]}
+    return {peer["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"]}
+
+
+def documented_flows(pods: dict[str, Manifest]) -> set[Flow]:
+    """Return the flows of the table in docs/containers.md between pods that this environment has."""
+    text = (ROOT / "docs" / "containers.md").read_text(encoding="utf-8")
+    table = text.partition("Every connection is forbidden except these:")[2].strip().split("\n\n")[0]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
+    executor = {"okr-airflow-scheduler"} if "okr-task" in pods else set()
+    members = MEMBERS | {"all": set(pods), "scheduler of the component `kubernetes-executor`": executor}
+    found = set()
+    for sources, destinations, ports in rows:
+        for source, destination, port in product(sources.split(", "), destinations.split(", "), ports.split(", ")):
+            for pair in product(members[source], members.get(destination, {destination})):
+                found.add((*pair, int(port)))
+    return {flow for flow in found if not {each for each in flow[:2] if str(each).startswith("okr-")} - pods.keys()}
 
 
 def labels_of(pod: Manifest) -> dict[str, str]:
@@ -193,17 +306,21 @@ def labels_of(pod: Manifest) -> dict[str, str]:
 def test_services_budgets_and_policies_select_existing_pods(
     manifests: list[Manifest], pods: dict[str, Manifest]
 ) -> None:
-    selectors = {
-        **{name: each["spec"]["selector"] for name, each in named(manifests, "Service").items()},
-        **{
-            name: each["spec"]["selector"]["matchLabels"]
-            for name, each in named(manifests, "PodDisruptionBudget").items()
-        },
-        **{
-            name: each["spec"]["podSelector"]["matchLabels"]
-            for name, each in named(manifests, "NetworkPolicy").items()
-            if each["spec"]["podSelector"]
-        },
-    }
-    for name, selector in selectors.items():
-        assert any(selector.items() <= labels_of(pod).items() for pod in pods.values()), name
+    services = named(manifests, "Service")
+    selectors = [
+        *(({"matchLabels": each["spec"]["selector"]}, name) for name, each in services.items()),
+        *((each["spec"]["selector"], name) for name, each in named(manifests, "PodDisruptionBudget").items()),
+        *((each["spec"]["podSelector"], name) for name, each in named(manifests, "NetworkPolicy").items()),
+    ]
+    assert len(selectors) >= 15
+    for selector, name in selectors:
+        assert selected(selector, pods), name
+    for name, service in services.items():
+        for pod, port in product(
+            selected({"matchLabels": service["spec"]["selector"]}, pods), service["spec"].get("ports", ())
+        ):
+            (container,) = pods[pod]["spec"]["containers"]
+            assert port["targetPort"] in {each["name"] for each in container["ports"]}, name
+    (ingress,) = named(manifests, "Ingress").values()
+    (backend,) = [path["backend"]["service"] for rule in ingress["spec"]["rules"] for path in rule["http"]["paths"]]
+    assert backend["port"]["name"] in {port["name"] for port in services[backend["name"]]["spec"]["ports"]}

@@ -1,19 +1,26 @@
-"""The settings of the compose file's nginx, PostgreSQL and Kafka: the programs start with them.
+"""The settings of the compose file's nginx, PostgreSQL and Kafka: the programs start with them, and checks notice it.
 
 Paths and ports are those of the test; everything else is as in the files.
 """
 
 import os
+import pwd
+import shutil
 import subprocess
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from infra.containers import new_secrets
+from infra.containers.proxy import container_site
 from infra.local import kafka_jars
 from infra.local.executables import ROOT
 from infra.local.kafka import Kafka
@@ -21,11 +28,118 @@ from infra.local.ports import choose
 from infra.local.postgres import binary
 from infra.local.stack import Stack
 from infra.local.unprivileged import command_prefix, give_ownership
+from infra.nginx.apply import nginx_program
+from infra.nginx.site import configuration
 from lakehouse.settings import Settings
 from tests.ops.certificates import CertificateAuthority
+from tests.ops.conftest import RequirePrograms
+from tests.ops.nginx.proxies import new_host
+from tests.ops.tls.postgres_server import BINARIES, OWNER
 from tests.polling import until
 
 FOLDER = ROOT / "infra" / "containers"
+# A mount namespace in which names are looked up in the file of the test, and nowhere else.
+OWN_NAMES = 'mount --bind "$1" /etc/hosts && mount --bind /dev/null /etc/resolv.conf && shift && exec "$@"'
+
+
+def service(file: str, name: str) -> dict[str, Any]:
+    """Return a service of a compose file."""
+    found: dict[str, Any] = yaml.safe_load((FOLDER / file).read_text(encoding="utf-8"))["services"][name]
+    return found
+
+
+def test_nginx_starts_while_airflow_and_mlflow_are_down(require_programs: RequirePrograms, tmp_path: Path) -> None:
+    """Docker's DNS does not know them then; see https://github.com/NginxProxyManager/nginx-proxy-manager/issues/2359."""
+    require_programs("nginx", "unshare")
+    names = [line.split("=") for line in service("compose.yaml", "nginx")["extra_hosts"]]
+    for name, address in names:
+        assert service("compose.yaml", name)["networks"]["app"] == {"ipv4_address": address}
+    in_container = container_site("https://okr.example.org")
+    upstreams = {name: getattr(in_container, name) for name in ("api_server", "airflow", "mlflow")}
+    hosts = tmp_path / "hosts"
+    with new_host() as host:
+        site = replace(host.site("127.0.0.1:1"), **upstreams, authority_file=host.authority.file)
+        config = site.pid_file.with_name("nginx.conf")
+        config.write_text(configuration(site), encoding="utf-8")
+
+        def tested(lines: Sequence[Sequence[str]]) -> subprocess.CompletedProcess[str]:
+            hosts.write_text("".join(f"{address} {name}\n" for name, address in lines), encoding="ascii")
+            test = [nginx_program(), "-t", "-e", str(site.error_log), "-c", str(config)]
+            return subprocess.run(
+                ["unshare", "--mount", "sh", "-c", OWN_NAMES, "sh", hosts, *test],
+                capture_output=True, text=True, timeout=60, check=False,
+            )  # fmt: skip
+
+        started = tested(names)
+        assert started.returncode == 0, started.stderr
+        failed = tested(names[:-1])
+        assert 'host not found in upstream "mlflow"' in failed.stderr
+
+
+@pytest.fixture(scope="module")
+def database(require_programs: RequirePrograms) -> Iterator[tuple[Path, dict[str, str]]]:
+    """A folder with an empty PostgreSQL of its own user, and variables with which programs find it on the socket."""
+    require_programs("setpriv", "pg_ctlcluster")
+    with tempfile.TemporaryDirectory(dir="/var/tmp", prefix="okr-initdb-") as name:
+        folder = Path(name)
+        shutil.chown(folder, OWNER, OWNER)
+        as_owner(
+            "initdb", "-D", str(folder / "data"), "--no-sync", "--auth=scram-sha-256", f"--pwfile={password(folder)}"
+        )
+        yield folder, {"PGHOST": str(folder), "PGPORT": str(choose(set())), "PATH": f"{BINARIES}:{os.environ['PATH']}"}
+
+
+def password(folder: Path) -> Path:
+    file = folder / "password"
+    file.write_text("secret", encoding="ascii")
+    shutil.chown(file, OWNER, OWNER)
+    return file
+
+
+def as_owner(program: str, *arguments: str, check: bool = True, **variables: str) -> subprocess.CompletedProcess[str]:
+    user = pwd.getpwnam(OWNER)
+    return subprocess.run(
+        [BINARIES / program, *arguments], user=user.pw_uid, group=user.pw_gid, extra_groups=[], cwd="/",
+        env={"PATH": os.defpath, "LC_ALL": "C.UTF-8", **variables}, check=check, capture_output=True, text=True,
+        timeout=60,
+    )  # fmt: skip
+
+
+@contextmanager
+def started(folder: Path, variables: dict[str, str], addresses: str) -> Iterator[None]:
+    """Run the server as the image's entrypoint does: while it creates the database, without an address."""
+    shutil.copy(FOLDER / "pg_hba.conf", folder / "data" / "pg_hba.conf")
+    options = f"-c listen_addresses='{addresses}' -c unix_socket_directories={folder} -p {variables['PGPORT']}"
+    as_owner("pg_ctl", "-D", str(folder / "data"), "-l", str(folder / "log"), "-o", options, "-w", "start")
+    try:
+        yield
+    finally:
+        as_owner("pg_ctl", "-D", str(folder / "data"), "-m", "immediate", "stop")
+
+
+def test_postgresql_is_not_healthy_while_its_image_creates_the_database(database: tuple[Path, dict[str, str]]) -> None:
+    """See https://github.com/docker-library/postgres/issues/146."""
+    kind, *check = service("compose.stores.yaml", "postgres")["healthcheck"]["test"]
+    assert kind == "CMD"
+
+    def is_healthy(command: Sequence[str]) -> bool:
+        return subprocess.run(command, env=database[1], check=False, timeout=20).returncode == 0
+
+    with started(*database, addresses=""):
+        assert is_healthy(["pg_isready", "-q"])  # on the socket
+        assert not is_healthy(check)
+    with started(*database, addresses="127.0.0.1"):
+        assert is_healthy(check)
+
+
+def test_on_the_socket_only_the_servers_own_user_is_let_in_without_a_password(
+    database: tuple[Path, dict[str, str]],
+) -> None:
+    query = ["psql", "-U", "postgres", "-tAc", "SELECT 1", "--no-password", "postgres"]
+    with started(*database, addresses=""):
+        assert as_owner(*query, **database[1]).stdout == "1\n"
+        refused = subprocess.run(query, env=database[1], capture_output=True, text=True, check=False, timeout=20)
+        assert 'Peer authentication failed for user "postgres"' in refused.stderr
 
 
 def test_postgresql_accepts_its_settings(postgres: Settings, test_stack: Stack) -> None:

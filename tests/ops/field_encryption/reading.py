@@ -16,22 +16,16 @@ from ingestion.landing.consumer import land
 from ingestion.ledger import verify
 from ingestion.loading import load
 from ingestion.state.consumer import consume_state
-from lakehouse.field_encryption.decryption import Decryption, PersonalColumn
+from lakehouse.field_encryption.decryption import Decryption
 from lakehouse.field_encryption.open_keys import open_data_keys
+from lakehouse.field_encryption.personal_columns import personal_columns
 from lakehouse.lake import table_uri
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
 from tests.databases import execute_as_superuser
 from tests.ops.field_encryption.conftest import TOPIC
 
-PERSONAL = {
-    name: {
-        field: PersonalColumn(f"{contract.noun}.{field}", contract.personal.entity)
-        for field in contract.personal.fields
-    }
-    for name, contract in personal_contracts().items()
-    if contract.personal
-}
+PERSONAL = {event_type: personal_columns(event_type) for event_type in personal_contracts()}
 
 
 def drain(settings: Settings) -> None:

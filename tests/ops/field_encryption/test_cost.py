@@ -22,7 +22,7 @@ from tests.ops.field_encryption.conftest import new_key, with_keys
 from tests.topics import empty_topics
 
 ROUNDS = 2
-NOTES = 60_000
+NOTES = 30_000
 MAX_RATIO = {"a simulated organisation": 1.6, "only check-ins with a note": 4.5}
 
 
@@ -34,7 +34,7 @@ def cpu_of(work: Callable[[], object]) -> float:
 
 def send_organisation(settings: Settings) -> None:
     with EventProducer(KafkaConnection.of(settings)) as producer:
-        scale = replace(SCALES["default"], teams=SCALES["default"].teams // 3, users=SCALES["default"].users // 3)
+        scale = replace(SCALES["default"], teams=SCALES["default"].teams // 6, users=SCALES["default"].users // 6)
         for message in messages(organisation(7, scale), datetime(2026, 11, 20, 12, tzinfo=UTC)):
             producer.send_raw(message.event.topic, message.event.key, message.event.value)
 

@@ -217,6 +217,26 @@ def test_a_check_in_is_stored_encrypted_and_recognised_again(encrypting_api: Api
     assert put(encrypting_api, headers, f"own-{suffix}", changed).headers["idempotent-replayed"] == "true"
 
 
+def test_a_repeat_after_an_erasure_gets_the_first_response(encrypting_api: Api, headers: dict[str, str]) -> None:
+    suffix, dsn = word(), encrypting_api.settings.require("dsn_owner")
+    accepted(write(encrypting_api, headers, new_organisation(suffix)))
+    user = {"user_id": f"gone-{suffix}", "name": f"Name {suffix}", "email": f"y-{suffix}@example.org"}
+    keyed = {**headers, "Idempotency-Key": f"user-{suffix}"}
+    first = encrypting_api.client.post("/v1/users", json=user, headers=keyed)
+    accepted(first)
+    check_in = {"key_result_id": f"kr-{suffix}", "check_in_id": f"c-{suffix}", "value": 3.0, "note": f"note {suffix}"}
+    recorded = accepted(post(encrypting_api, headers, check_in, query=UNKNOWN))
+    administration.destroy(dsn, [f"user:gone-{suffix}", f"key_result:kr-{suffix}"])
+    again = encrypting_api.client.post("/v1/users", json=user, headers=keyed)
+    assert (again.json(), again.headers["idempotent-replayed"]) == (first.json(), "true")
+    repeated = post(encrypting_api, headers, check_in, query=UNKNOWN)
+    assert accepted(repeated)["event_id"] == recorded["event_id"]
+    assert repeated.headers["idempotent-replayed"] == "true"
+    # What was not erased is still compared.
+    assert encrypting_api.client.post("/v1/users", json=user | {"user_id": "other"}, headers=keyed).status_code == 409
+    assert post(encrypting_api, headers, check_in | {"value": 4.0}, query=UNKNOWN).status_code == 409
+
+
 def _with_redis(settings: Settings) -> Settings:
     return settings.model_copy(update={"redis_state_url": settings.redis_state_url or settings.redis_url})
 
