@@ -6,12 +6,15 @@ from pathlib import Path
 
 import certifi
 import pytest
+from pydantic import SecretStr
 
 from lakehouse.configuration.profiles import Environment
 from lakehouse.configuration.report import MASK, misspelt, report
+from lakehouse.configuration.requirements import violations
 from lakehouse.errors import PermanentError
 from lakehouse.kafka_connection import KafkaConnection
-from lakehouse.settings import load_settings, read_settings
+from lakehouse.settings import Settings, load_settings, read_settings
+from tests.ops.certificates import CertificateAuthority
 
 STRONG = "0123456789abcdef0123456789abcdef"
 CA = certifi.where()
@@ -124,11 +127,24 @@ def test_kafka_on_another_host_must_be_encrypted(tmp_path: Path, monkeypatch: py
         KafkaConnection.of(load_settings(tmp_path))
 
 
+def test_a_client_s_certificate_must_fit_its_key(tmp_path: Path) -> None:
+    authority = CertificateAuthority(tmp_path)
+    own, other = authority.issue("own", is_client=True), authority.issue("other", is_client=True)
+    key = SecretStr(own.key.read_text(encoding="utf-8"))
+    for certificate, expected in ((own.certificate, 0), (other.certificate, 1), (tmp_path / "nothing.pem", 1)):
+        found = violations(Settings(client_certificate=str(certificate), client_key=key))
+        assert len(found) == expected
+        assert all("with the certificate of OKR_CLIENT_KEY, got" in line for line in found)
+    # Services without the key ignore the certificate, which all services of a host have in their settings.
+    assert violations(Settings(client_certificate="/nowhere")) == []
+
+
 @pytest.mark.parametrize(
     ("name", "value", "expected"),
     [
         ("CA_FILE", "/nowhere/ca.pem", "OKR_CA_FILE: /nowhere/ca.pem has no readable certificates"),
         ("CA_FILE", __file__, "OKR_CA_FILE: .* has no readable certificates"),
+        ("CLIENT_KEY", "-----BEGIN PRIVATE KEY-----", "OKR_CLIENT_CERTIFICATE is empty, but OKR_CLIENT_KEY is set"),
         ("DSN_OWNER", "host=db sslmode=verify-full", "OKR_DSN_OWNER: .*, but it is missing"),
         ("DSN_OWNER", "host=db sslmode=verify-full sslrootcert=/no", "OKR_DSN_OWNER: .*, but /no cannot be read"),
         ("REDIS_URL", "rediss://u:p@cache/0?ssl_cert_reqs=none", "OKR_REDIS_URL: ssl_cert_reqs disables the check"),
