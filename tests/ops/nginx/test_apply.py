@@ -5,7 +5,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,15 +22,29 @@ from tests.ops.certificates import CertificateAuthority, ServerCertificate, expi
 from tests.ops.nginx.proxies import USER, Host, Proxy, recording, running
 
 
-@pytest.fixture
-def proxy(host: Host) -> Iterator[Proxy]:
-    """A running nginx, whose configuration `apply` has written."""
+@contextmanager
+def configured(host: Host) -> Iterator[Proxy]:
+    """Run nginx with a configuration that `apply` has written."""
     with recording() as upstream:
         # The checks run as root, and create files for the user in the configuration.
         site = replace(host.site(upstream.address), user=USER)
         with running(host, site) as proxy:
             assert apply(site, proxy.config, print)
             yield proxy
+
+
+@pytest.fixture
+def proxy(host: Host) -> Iterator[Proxy]:
+    """A running nginx, which the test may change."""
+    with configured(host) as proxy:
+        yield proxy
+
+
+@pytest.fixture(scope="module")
+def kept_proxy(host: Host) -> Iterator[Proxy]:
+    """A running nginx for tests that do not change it."""
+    with configured(host) as proxy:
+        yield proxy
 
 
 def served(proxy: Proxy) -> int:
@@ -166,14 +180,14 @@ def path_with_a_variable(host: Host) -> Case:
     ],
 )  # fmt: skip
 def test_an_unusable_site_leaves_the_running_nginx_as_it_is(
-    host: Host, proxy: Proxy, case: Callable[[Host], Case]
+    host: Host, kept_proxy: Proxy, case: Callable[[Host], Case]
 ) -> None:
-    before = state_of(proxy)
+    before = state_of(kept_proxy)
     changes, reason = case(host)
     with pytest.raises(PermanentError, match=reason) as error:
-        apply(replace(other_site(proxy), **changes), proxy.config, print)  # type: ignore[arg-type]
+        apply(replace(other_site(kept_proxy), **changes), kept_proxy.config, print)  # type: ignore[arg-type]
     assert len(str(error.value).splitlines()) == 1
-    assert_unchanged(proxy, before)
+    assert_unchanged(kept_proxy, before)
 
 
 def test_a_port_of_another_program_leaves_the_running_nginx_as_it_is(proxy: Proxy) -> None:

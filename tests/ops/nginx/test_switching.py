@@ -18,7 +18,7 @@ from tests.figures import report
 from tests.ops.nginx.conftest import Api, serving_api
 from tests.ops.nginx.proxies import USER, Host, Proxy, Upstream, recording, running
 
-SWITCHES, LOAD_S = 20, 8
+SWITCHES, LOAD_S = 20, 5
 
 
 def switch(link: Path, target: str) -> None:
