@@ -24,9 +24,9 @@ class ClientTls:
 
     @classmethod
     def of(cls, settings: "Settings") -> Self:
-        """Return the files of this process. Without a key, which only some services have, it has no certificate."""
-        key = settings.client_key.get_secret_value()
-        return cls(settings.ca_file, settings.client_certificate if key else "", key)
+        """Return the TLS of this process. Services that have only the certificate, or only the key, use neither."""
+        certificate, key = settings.client_certificate, settings.client_key.get_secret_value()
+        return cls(settings.ca_file, certificate, key) if certificate and key else cls(settings.ca_file)
 
     def context(self) -> ssl.SSLContext:
         """Return a new context.

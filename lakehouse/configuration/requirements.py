@@ -65,9 +65,7 @@ def _malformed(settings: Settings) -> Iterator[str]:
 
 def _unusable_client_certificate(settings: Settings) -> Iterator[str]:
     certificate, key = settings.client_certificate, settings.client_key.get_secret_value()
-    if key and not certificate:
-        yield "OKR_CLIENT_CERTIFICATE is empty, but OKR_CLIENT_KEY is set. Expected the certificate of this key."
-    elif key:
+    if certificate and key:
         try:
             ClientTls(certificate=certificate, key=key).context()
         except OSError as error:  # ssl.SSLError is one
