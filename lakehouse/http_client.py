@@ -2,21 +2,21 @@
 
 from typing import TYPE_CHECKING, Any
 
-from lakehouse.tls_problems import client_context
+from lakehouse.client_tls import ClientTls
 
 if TYPE_CHECKING:
     import httpx
 
 
-def http_client(base_url: str, *, timeout_s: float, ca_file: str = "", **options: Any) -> "httpx.Client":
+def http_client(base_url: str, *, timeout_s: float, tls: ClientTls | None = None, **options: Any) -> "httpx.Client":
     """Return a client that ignores HTTP_PROXY, ALL_PROXY, SSL_CERT_FILE and ~/.netrc.
 
-    The certificate of an https:// server must be signed by an authority in `ca_file`, or one of the system.
+    The certificate of an https:// server must be signed by an authority in `tls`, or one of the system.
 
     Raises:
         httpx.InvalidURL: `base_url` is not a URL.
     """
     import httpx
 
-    verify = client_context(ca_file) if base_url.startswith("https:") else True
+    verify = (tls or ClientTls()).context() if base_url.startswith("https:") else True
     return httpx.Client(base_url=base_url, timeout=timeout_s, trust_env=False, verify=verify, **options)

@@ -49,6 +49,10 @@ class Settings(BaseSettings):
         description="PEM file of the CAs that signed the certificates of Kafka, Redis, Airflow and MLflow; default: "
         "the system's",
     )
+    client_certificate: str = Field(
+        default="", description="certificate (PEM) for Airflow and MLflow on other hosts, for the name okr-client"
+    )
+    client_key: SecretStr = Field(default=SecretStr(""), description="the key of this certificate (PEM)")
     lake_uri: str = ""
     lake_retention_days: int = Field(
         default=7, ge=2, description="days of time travel, and the age at which files of killed workers are deleted"
@@ -135,13 +139,21 @@ class Settings(BaseSettings):
     proxy_hosts: str = Field(
         default="", description="host:port of nginx's internal listener on each host with an API, separated by commas"
     )
-    proxy_inner_port: int = Field(
-        default=0, ge=0, le=65_535, description="port on which nginx serves the nginx of other hosts; 0 for none"
+    proxy_public: bool = Field(
+        default=True, description="whether nginx serves people; false on hosts that only other hosts reach"
     )
-    proxy_inner_certificate: Path = Field(
-        default=Path("/etc/okr/tls/inner.pem"), description="certificate between hosts, for the name okr-api"
+    proxy_internal_port: int = Field(
+        default=0, ge=0, le=65_535, description="port of nginx for other hosts; 0 for none"
     )
-    proxy_inner_key: Path = Field(default=Path("/etc/okr/tls/inner-key.pem"), description="the key of this certificate")
+    proxy_internal_certificate: Path = Field(
+        default=Path("/etc/okr/tls/internal.pem"), description="certificate between hosts, for the name okr-api"
+    )
+    proxy_internal_key: Path = Field(
+        default=Path("/etc/okr/tls/internal-key.pem"), description="the key of this certificate"
+    )
+    proxy_client_key: Path = Field(
+        default=Path("/etc/okr/secrets/okr_client_key"), description="nginx's file with the key OKR_CLIENT_KEY"
+    )
 
     sites_dir: Path = Field(default_factory=lambda values: values["state"] / "sites")
     dbt_target_dir: Path = Field(default_factory=lambda values: values["state"] / "dbt")

@@ -6,6 +6,7 @@ The champion is an alias in MLflow's registry. DAGs, commands and the API all lo
 from dataclasses import dataclass
 from typing import Any
 
+from lakehouse.client_tls import ClientTls
 from lakehouse.errors import NotPossible, PermanentError
 from lakehouse.http_client import http_client
 from lakehouse.logs import get_logger
@@ -149,7 +150,8 @@ def _query_server(settings: Settings) -> str | None:
         raise _NoResponseError("its address is not configured")
     login = (settings.mlflow_user, settings.mlflow_password.get_secret_value())
     try:
-        with http_client(settings.mlflow_url, timeout_s=SERVER_TIMEOUT_S, ca_file=settings.ca_file, auth=login) as http:
+        tls = ClientTls.of(settings)
+        with http_client(settings.mlflow_url, timeout_s=SERVER_TIMEOUT_S, tls=tls, auth=login) as http:
             response = http.get(ALIAS_ENDPOINT, params={"name": MODEL_NAME, "alias": CHAMPION})
         if response.is_success:
             return str(response.json()["model_version"]["version"])

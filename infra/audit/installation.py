@@ -1,4 +1,4 @@
-"""What the checks look at: the settings of this host, its local stack if it has one, and its zones."""
+"""What the checks look at: the settings of this host, its local stack if it has one, its zones and its own flows."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import psutil
 
-from infra.firewall.flow_table import flow_table
+from infra.firewall.flow_table import Flow, flow_table
 from infra.firewall.host_networks import read_networks
 from infra.local.processes import stack_processes
 from infra.local.stack import Stack, open_stack
@@ -23,6 +23,7 @@ class Installation:
     settings_errors: tuple[str, ...] = ()
     stack: Stack | None = None
     zones: frozenset[str] = frozenset()
+    own_flows: tuple[Flow, ...] = ()
 
     def processes(self) -> Iterator[psutil.Process]:
         """Yield the running processes of the platform: those of the local stack, or of the services' users."""
@@ -45,5 +46,8 @@ def open_installation(networks: Path) -> Installation:
         PermanentError: stack.env or the file of the firewall is invalid or cannot be read.
     """
     settings, errors = read_settings()
-    zones = read_networks(networks, flow_table()).zones if networks.is_file() else frozenset[str]()
-    return Installation(settings, tuple(errors), open_stack(settings.state), zones)
+    stack = open_stack(settings.state)
+    if not networks.is_file():
+        return Installation(settings, tuple(errors), stack)
+    host = read_networks(networks, flow_table())
+    return Installation(settings, tuple(errors), stack, host.zones, host.flows)

@@ -17,7 +17,7 @@ def check(installation: Installation) -> Iterator[Finding]:
     """
     allowed = {
         flow.port
-        for flow in flow_table().flows
+        for flow in (*flow_table().flows, *installation.own_flows)
         if flow.protocol == "tcp" and installation.zones & {*flow.destinations}
     }  # fmt: skip
     ours = None if installation.stack is None else {process.pid for process in installation.processes()}

@@ -12,6 +12,7 @@ import httpx
 from infra.demo.endpoint import Endpoint
 from infra.demo.errors import StepFailed
 from lakehouse import step_failure
+from lakehouse.client_tls import ClientTls
 from lakehouse.errors import OkrError
 from lakehouse.http_client import http_client
 from lakehouse.settings import Settings
@@ -36,7 +37,8 @@ class Airflow:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._logs = settings.state / "logs" / "airflow"
-        self._http = http_client(settings.require("airflow_url").rstrip("/"), timeout_s=20, ca_file=settings.ca_file)
+        url = settings.require("airflow_url").rstrip("/")
+        self._http = http_client(url, timeout_s=20, tls=ClientTls.of(settings))
         self.api = Endpoint(self._http, "Airflow", self._logs)
         login = {"username": settings.airflow_user, "password": settings.require("airflow_password")}
         token = self.api.json("POST", "/auth/token", may_repeat=True, json=login)["access_token"]

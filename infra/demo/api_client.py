@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from infra.demo.endpoint import Endpoint
+from lakehouse.client_tls import ClientTls
 from lakehouse.http_client import http_client
 from lakehouse.settings import Settings
 
@@ -13,7 +14,7 @@ class App:
     """A logged-in client for the API, used as a context manager."""
 
     def __init__(self, settings: Settings, log: Path) -> None:
-        self._http = http_client(settings.require("api_url"), timeout_s=30, ca_file=settings.ca_file)
+        self._http = http_client(settings.require("api_url"), timeout_s=30, tls=ClientTls.of(settings))
         self._api = Endpoint(self._http, "The API", log)
         form = {"username": "app", "password": settings.require("app_password")}
         token = self.call("POST", "/auth/token", data=form)["access_token"]

@@ -1,7 +1,8 @@
 """The table of allowed flows: read from flows.toml, checked, and shown as Markdown."""
 
+import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -13,6 +14,7 @@ from lakehouse.errors import PermanentError
 FILE = Path(__file__).with_name("flows.toml")
 PROTOCOLS = ("tcp", "udp")
 MAX_PORT = 65_535
+_TEXT = re.compile(r"[^\"\\\x00-\x1f|]{1,100}")  # nft comments and Markdown tables contain them
 
 
 @dataclass(frozen=True)
@@ -50,8 +52,13 @@ def flow_table(file: Path = FILE) -> FlowTable:
     """
     content = tomllib.loads(file.read_text(encoding="utf-8"))
     zones, networks = content["zones"], content["networks"]
-    flows = tuple(_flow(number, row, zones, networks) for number, row in enumerate(content["flow"], start=1))
-    return FlowTable(MappingProxyType(zones), MappingProxyType(networks), flows)
+    flows = []
+    for number, row in enumerate(content["flow"], start=1):
+        try:
+            flows.append(flow_of(row, (*zones, *networks), zones))
+        except ValueError as error:
+            raise PermanentError(f"Flow {number} of {file.name}: {error}.") from None
+    return FlowTable(MappingProxyType(zones), MappingProxyType(networks), tuple(flows))
 
 
 def markdown(table: FlowTable) -> str:
@@ -73,15 +80,30 @@ def _rows(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows))
 
 
-def _flow(number: int, row: Mapping[str, Any], zones: Mapping[str, str], networks: Mapping[str, str]) -> Flow:
-    problems = []
-    used = [protocol for protocol in PROTOCOLS if protocol in row]
-    if len(used) != 1 or not 0 < row[used[0]] <= MAX_PORT:
-        problems.append(f"one port (tcp = or udp =, 1 to {MAX_PORT})")
-    if not {*row["from"], *row["to"]} <= {*zones, *networks}:
-        problems.append(f"zones or networks among {', '.join((*zones, *networks))}")
-    if not {*row["from"]} & {*zones} and not {*row["to"]} & {*zones}:
-        problems.append("a zone as the source or the destination")
+def flow_of(row: Mapping[str, Any], places: Collection[str], zones: Collection[str]) -> Flow:
+    """Return the flow of a row of flows.toml or of a host's file.
+
+    Raises:
+        ValueError: the row is invalid; the message says what was expected.
+    """
+    problems = [*_problems(row, places, zones)]
     if problems:
-        raise PermanentError(f"Flow {number} of flows.toml: expected {' and '.join(problems)}, got {dict(row)}.")
-    return Flow(tuple(row["from"]), tuple(row["to"]), used[0], row[used[0]], row["service"], row["why"])
+        raise ValueError(f"expected {' and '.join(problems)}, got {dict(row)}")
+    (protocol,) = (each for each in PROTOCOLS if each in row)
+    return Flow(tuple(row["from"]), tuple(row["to"]), protocol, row[protocol], row["service"], row["why"])
+
+
+def _problems(row: Mapping[str, Any], places: Collection[str], zones: Collection[str]) -> Iterator[str]:
+    used = [protocol for protocol in PROTOCOLS if protocol in row]
+    port = row[used[0]] if len(used) == 1 else None
+    if not isinstance(port, int) or not 0 < port <= MAX_PORT:
+        yield f"one port (tcp = or udp =, 1 to {MAX_PORT})"
+    if unknown := row.keys() - {"from", "to", "service", "why", *PROTOCOLS}:
+        yield f"no {', '.join(sorted(unknown))}"
+    ends = [row.get("from"), row.get("to")]
+    if not all(isinstance(end, list) and end and {*map(str, end)} <= {*places} for end in ends):
+        yield f"from and to with zones or networks among {', '.join(places)}"
+    elif not any({*end} & {*zones} for end in ends if end):
+        yield "a zone as the source or the destination"
+    if not all(_TEXT.fullmatch(str(row.get(name, ""))) for name in ("service", "why")):
+        yield "service and why as texts of up to 100 characters, without quotes"

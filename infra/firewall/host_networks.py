@@ -1,5 +1,6 @@
-"""The zones of a host and the addresses of all zones and networks, from /etc/okr/firewall.toml."""
+"""The zones of a host, the addresses of all zones and networks, and own flows, from /etc/okr/firewall.toml."""
 
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -8,19 +9,24 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from infra.firewall.flow_table import FlowTable
+from infra.firewall.flow_table import Flow, FlowTable, flow_of
 from lakehouse.errors import PermanentError
 
 OPERATORS = "operators"  # a firewall without them would lock everybody out
 Network = IPv4Network | IPv6Network
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,19}")  # nftables has sets with these names
 
 
 @dataclass(frozen=True)
 class HostNetworks:
-    """Which zones this host belongs to (usually one), and the addresses of each zone and network, without overlaps."""
+    """Which zones this host belongs to (usually one), and the addresses of each zone and network, without overlaps.
+
+    `flows` are allowed in addition to the table. They can name networks that the table does not have.
+    """
 
     zones: frozenset[str]
     networks: Mapping[str, tuple[Network, ...]]
+    flows: tuple[Flow, ...] = ()
 
     def addresses(self, place: str, version: int) -> tuple[str, ...]:
         """Return the networks of a place in one version of IP (4 or 6)."""
@@ -42,12 +48,34 @@ def read_networks(file: Path, table: FlowTable) -> HostNetworks:
     if errors := [*_errors(content, table)]:
         raise PermanentError("\n  ".join([f"{file} is invalid, and nothing was changed:", *errors]))
     parsed = {place: _collapsed(words) for place, words in content["networks"].items()}
-    return HostNetworks(frozenset(content["zones"]), MappingProxyType(parsed))
+    flows = tuple(_flows(content, table))
+    return HostNetworks(frozenset(content["zones"]), MappingProxyType(parsed), flows)
+
+
+def _flows(content: Mapping[str, Any], table: FlowTable) -> Iterator[Flow]:
+    """Yield the host's own flows.
+
+    Raises:
+        ValueError: one of them is invalid; the message says which and why.
+    """
+    rows = content.get("flow", [])
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise ValueError("flow is not a list of tables. Expected [[flow]]")
+    places = (*table.places, *_own_places(content, table))
+    for number, row in enumerate(rows, start=1):
+        try:
+            yield flow_of(row, places, table.zones)
+        except ValueError as error:
+            raise ValueError(f"flow {number}: {error}") from None
+
+
+def _own_places(content: Mapping[str, Any], table: FlowTable) -> list[str]:
+    return [place for place in content.get("networks", {}) if place not in table.places]
 
 
 def _errors(content: Mapping[str, Any], table: FlowTable) -> Iterator[str]:
-    for name in content.keys() - {"zones", "networks"}:
-        yield f"{name} is unknown. Expected zones and [networks]."
+    for name in content.keys() - {"zones", "networks", "flow"}:
+        yield f"{name} is unknown. Expected zones, [networks] and [[flow]]."
     zones, networks = content.get("zones"), content.get("networks")
     if not isinstance(zones, list) or not zones:
         yield f"zones is missing. Expected a list of this host's zones: {', '.join(table.zones)}."
@@ -58,9 +86,19 @@ def _errors(content: Mapping[str, Any], table: FlowTable) -> Iterator[str]:
         return
     if not networks.get(OPERATORS):
         yield f"networks.{OPERATORS} is empty, so nobody could log in to this host. Expected the operators' networks."
+    try:
+        used = {place for flow in _flows(content, table) for place in (*flow.sources, *flow.destinations)}
+    except ValueError as error:
+        yield f"{error}."
+        used = {*_own_places(content, table)}  # the error above is the one to fix first
     for place, words in networks.items():
-        if place not in table.places:
-            yield f"networks.{place} is not a zone or network. Expected one of {', '.join(table.places)}."
+        if place not in table.places and place not in used:
+            yield (
+                f"networks.{place} is not a zone or network. Expected one of {', '.join(table.places)}, or one of a "
+                "[[flow]] in this file."
+            )
+        elif not _NAME.fullmatch(place):
+            yield f"networks.{place}: expected a name of lower-case letters, digits and _, with up to 20 characters."
         yield from _invalid_networks(place, words)
 
 

@@ -11,7 +11,7 @@ from infra.firewall.host_networks import HostNetworks
 
 TABLE = "inet okr_firewall"
 HEADER = """\
-# Written by `okr firewall`. Do not edit: change infra/firewall/flows.toml or /etc/okr/firewall.toml.
+# Written by `okr firewall`. Do not edit: change /etc/okr/firewall.toml (docs/firewall.md).
 # The first line creates the table if it does not exist, so that the second one can delete it.
 table {table}
 delete table {table}
@@ -66,14 +66,14 @@ def _chain(hook: str, interface: str, direction: str, rules: Iterator[str]) -> I
 
 
 def _incoming(table: FlowTable, host: HostNetworks) -> Iterator[str]:
-    for flow in table.flows:
+    for flow in (*table.flows, *host.flows):
         if host.zones & {*flow.destinations}:
             for place in flow.sources:
                 yield from _rules(flow, place, "saddr", f"from {place}", host)
 
 
 def _outgoing(table: FlowTable, host: HostNetworks) -> Iterator[str]:
-    for flow in table.flows:
+    for flow in (*table.flows, *host.flows):
         if host.zones & {*flow.sources}:
             for place in flow.destinations:
                 yield from _rules(flow, place, "daddr", f"to {place}", host)

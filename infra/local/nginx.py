@@ -1,6 +1,5 @@
 """nginx in front of the local stack (`okr up --tls`): HTTPS on one loopback port, with the servers' configuration."""
 
-import contextlib
 from pathlib import Path
 from typing import ClassVar
 
@@ -12,6 +11,9 @@ from infra.local.stack import Stack
 from infra.local.unprivileged import command_prefix, give_ownership
 from infra.nginx.apply import nginx_program
 from infra.nginx.site import Site, configuration, web_folder
+
+# The supervisor stores and rotates what services write there. nginx opens it by name, as the unprivileged user.
+STANDARD_OUTPUT = Path("/dev/stdout")
 
 
 class Nginx(Service):
@@ -26,14 +28,12 @@ class Nginx(Service):
         ensure_certificates(self.stack.folder("tls"))
         (self.working_folder() / "nginx.conf").write_text(configuration(local_site(self.stack)), encoding="utf-8")
         temporary = self.stack.folder("run", self.name, "temporary")
-        with contextlib.suppress(FileExistsError):
-            self._log.touch(mode=0o600, exist_ok=False)
-        for path in (self.working_folder(), temporary, self._log):
+        for path in (self.working_folder(), temporary, STANDARD_OUTPUT):
             give_ownership(path)
 
     def command(self) -> list[str]:
         """Return nginx's command line."""
-        options = ["-e", str(self._log), "-c", str(self.working_folder() / "nginx.conf"), "-g", "daemon off;"]
+        options = ["-e", "stderr", "-c", str(self.working_folder() / "nginx.conf"), "-g", "daemon off;"]
         return [*command_prefix(), nginx_program(), *options]
 
     def environment(self) -> dict[str, str]:
@@ -44,10 +44,6 @@ class Nginx(Service):
         """Check that nginx reaches the API, with a certificate of the stack's authority."""
         get_text(f"{https_url(self.stack)}/livez", self.stack.state / "tls" / "ca.pem")
 
-    @property
-    def _log(self) -> Path:
-        return self.stack.folder("logs") / "nginx-requests.log"
-
 
 def https_url(stack: Stack) -> str:
     """Return the address of nginx."""
@@ -57,7 +53,7 @@ def https_url(stack: Stack) -> str:
 def local_site(stack: Stack) -> Site:
     """Return the site of the local stack. Browsers ignore HSTS for an address, so it has no effect on other servers."""
     address = f"{LOOPBACK}:{stack.port('nginx')}"
-    run, log, tls = stack.folder("run", "nginx"), stack.folder("logs") / "nginx-requests.log", stack.state / "tls"
+    run, tls = stack.folder("run", "nginx"), stack.state / "tls"
     return Site(
         authority=address,
         server_names=(LOOPBACK, "localhost"),
@@ -71,8 +67,8 @@ def local_site(stack: Stack) -> Site:
         airflow=f"http://{LOOPBACK}:{stack.port('airflow')}",
         mlflow=f"http://{LOOPBACK}:{stack.port('mlflow')}",
         pid_file=run / "nginx.pid",
-        error_log=log,
-        access_log=log,
+        error_log=Path("stderr"),
+        access_log=STANDARD_OUTPUT,
         temporary_folder=run / "temporary",
         connections=512,
     )

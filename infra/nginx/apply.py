@@ -7,13 +7,13 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from os import fsync
 from pathlib import Path
 from shutil import which
 
-from infra.nginx.certificates import SOON, check_certificate
+from infra.nginx.certificates import PROXY, SERVICE, SOON, check_certificate, check_peer_certificate, missing_issuer
 from infra.nginx.site import Site, configuration
 from lakehouse.errors import PermanentError
 from lakehouse.folder_lock import locked
@@ -40,19 +40,19 @@ def nginx_program() -> str:
 def apply(site: Site, file: Path, say: Say) -> bool:
     """Write nginx's configuration and let a running nginx load it. Return whether anything changed.
 
-    The certificate and the new configuration are checked first. If the check fails, or the running nginx refuses to
+    The certificates and the new configuration are checked first. If the check fails, or the running nginx refuses to
     load the configuration, the old file is kept or restored, and nginx continues with what it has. After an
     interruption, the next call completes the change.
 
     Raises:
-        PermanentError: the certificate or the configuration is not usable; the message says why.
+        PermanentError: a certificate or the configuration is not usable; the message says why.
     """
     program = nginx_program()
-    for certificate, key, host in _certificates(site):
-        ends_at = check_certificate(certificate, key, host)
-        if ends_at - datetime.now(UTC) < SOON:
-            say(f"The certificate {certificate} expires on {ends_at:%Y-%m-%d}: renew it.")
+    _check_certificates(site, say)
     try:
+        if site.http_listen and not site.acme_folder.exists():
+            site.acme_folder.mkdir(parents=True)
+            site.acme_folder.chmod(0o755)  # nginx's user reads it, whatever the umask is
         return _replace(site, file, program, say)
     except OSError as error:
         raise PermanentError(
@@ -93,19 +93,32 @@ def _replace(site: Site, file: Path, program: str, say: Say) -> bool:
     return True
 
 
-def _certificates(site: Site) -> Iterator[tuple[Path, Path, str]]:
-    yield site.certificate, site.key, site.host
-    if site.inner_listen or site.api_hosts:
-        yield site.inner_certificate, site.inner_key, "okr-api"
+def _check_certificates(site: Site, say: Say) -> None:
+    ends = {}
+    if site.https_listen:
+        ends[site.certificate] = check_certificate(site.certificate, site.key, site.host)
+        if issuer := missing_issuer(site.certificate):
+            say(
+                f"{site.certificate} does not have the certificate of its issuer ({issuer}). Unless every client "
+                "trusts this authority itself, use the file with the whole chain (certbot: fullchain.pem)."
+            )
+    if site.has_internal_certificate:
+        ends[site.internal_certificate] = check_peer_certificate(site.internal_certificate, site.internal_key, PROXY)
+    if site.has_client_certificate:
+        ends[site.client_certificate] = check_peer_certificate(site.client_certificate, site.client_key, SERVICE)
+    for certificate, ends_at in ends.items():
+        if ends_at - datetime.now(UTC) < SOON:
+            say(f"The certificate {certificate} expires on {ends_at:%Y-%m-%d}: renew it.")
 
 
 def _state(site: Site, content: bytes) -> str:
     """Return a digest of what nginx reads: the configuration, and its certificates and authorities."""
     digest = hashlib.sha256(content)
-    for certificate, _, _ in _certificates(site):
-        digest.update(certificate.read_bytes())
-    if site.inner_listen or site.api_hosts:
-        digest.update(site.authority_file.read_bytes())
+    files = [site.certificate] if site.https_listen else []
+    files += [site.internal_certificate, site.authority_file] if site.has_internal_certificate else []
+    files += [site.client_certificate] if site.has_client_certificate else []
+    for file in files:
+        digest.update(file.read_bytes())
     return digest.hexdigest()
 
 

@@ -23,9 +23,9 @@ def render() -> None:
 
 @group.command()
 def apply(file: File = Path("/etc/nginx/nginx.conf")) -> None:
-    """Check the certificate and the configuration, replace the file and let a running nginx load it.
+    """Check the certificates and the configuration, replace the file and let a running nginx load it.
 
-    On failure, nginx keeps what it has. Run this command after each renewal of the certificate.
+    On failure, nginx keeps what it has. Run this command after each renewal of a certificate.
     """
     from infra.nginx.apply import apply as apply_site
 
@@ -33,7 +33,7 @@ def apply(file: File = Path("/etc/nginx/nginx.conf")) -> None:
 
 
 def _site() -> "Site":
-    from infra.nginx.site import server_site
+    from infra.nginx.server_site import server_site
     from lakehouse.settings import load_settings
 
     return server_site(load_settings())

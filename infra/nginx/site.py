@@ -1,16 +1,14 @@
 """The values of nginx's configuration, and the configuration that they give."""
 
-import pwd
-import re
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 import infra
+from lakehouse.configuration.requirements import is_this_host
 from lakehouse.errors import PermanentError
-from lakehouse.settings import Settings
 
 # The same as in serving/http/security_headers.py and serving/web/static_sites.py, which this package may not import.
 # tests/ops/nginx compares nginx's responses with the API's.
@@ -33,8 +31,6 @@ UNTRUSTED_HEADERS = (
     "X-Original-URI", "X-Original-URL", "X-Rewrite-URL", "X-HTTP-Method-Override", "Proxy",
 )  # fmt: skip
 RELEASES = Path("/opt/okr/releases")
-_SERVER = re.compile(r"[A-Za-z0-9.-]+(?::\d{1,5})?")
-_ADDRESS = re.compile(r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\]):\d{1,5}")
 
 
 @dataclass(frozen=True)
@@ -42,9 +38,10 @@ class Site:
     """What the template needs. Paths are absolute.
 
     `authority` is the host and port in the address that people use. `api_server` is where the API of this host listens:
-    `unix:<path>` or `<address>:<port>`. `api_hosts` are the internal listeners (`inner_listen`) of all hosts among
-    which requests are balanced, this one included; without them, all requests go to `api_server`. `airflow` and
-    `mlflow` are `<scheme>://<address>:<port>`, or empty.
+    `unix:<path>` or `<address>:<port>`. `api_hosts` are the internal listeners (`internal_listen`) of all hosts with an
+    API, among which requests are balanced; without them, all requests go to `api_server`. `airflow` and `mlflow` are
+    `<scheme>://<address>:<port>`, or empty; https leads to the internal listener of another host. Without
+    `https_listen`, nginx serves other hosts only.
     """
 
     authority: str
@@ -69,79 +66,36 @@ class Site:
     acme_folder: Path = Path("/var/lib/okr/acme")
     authority_file: Path = Path("/etc/ssl/certs/ca-certificates.crt")
     api_hosts: tuple[str, ...] = ()
-    inner_listen: tuple[str, ...] = ()
-    inner_certificate: Path = Path()
-    inner_key: Path = Path()
+    internal_listen: tuple[str, ...] = ()
+    internal_certificate: Path = Path()
+    internal_key: Path = Path()
+    client_certificate: Path = Path()
+    client_key: Path = Path()
 
     @property
     def host(self) -> str:
         """The name in the address that people use, without the port."""
         return self.server_names[0]
 
+    @property
+    def tools(self) -> dict[str, str]:
+        """The addresses of Airflow and MLflow by the first part of their paths."""
+        return {name: url for name, url in (("airflow", self.airflow), ("mlflow", self.mlflow)) if url}
 
-def server_site(settings: Settings) -> Site:
-    """Return the site of a server.
+    @property
+    def own_tools(self) -> dict[str, str]:
+        """Those that run on this host. The internal listener leads to no others, so two hosts never form a loop."""
+        return {name: url for name, url in self.tools.items() if is_this_host(str(urlsplit(url).hostname))}
 
-    Raises:
-        PermanentError: settings are missing or do not fit; the message has a line for each.
-    """
-    errors = []
-    url = urlsplit(settings.api_url)
-    if not _is_public_address(url):
-        errors.append(
-            f"OKR_API_URL is {settings.api_url!r}: expected the public address, such as https://okr.example.org."
-        )
-    tools = {"airflow": settings.airflow_url, "mlflow": settings.mlflow_url}
-    for name, address in tools.items():
-        parts = urlsplit(address)
-        if address and (parts.scheme not in {"http", "https"} or parts.path.rstrip("/") != f"/{name}"):
-            errors.append(
-                f"OKR_{name.upper()}_URL is {address!r}: behind nginx, its path must be /{name}, such as "
-                f"http://127.0.0.1:8080/{name}."
-            )
-    hosts = tuple(word.strip() for word in settings.proxy_hosts.split(",") if word.strip())
-    errors += [
-        f"OKR_PROXY_HOSTS: {host!r} is not an address. Expected host:port, separated by commas."
-        for host in hosts
-        if not _ADDRESS.fullmatch(host)
-    ]
-    if settings.proxy_inner_port and not settings.ca_file:
-        errors.append(
-            "OKR_CA_FILE is empty: with OKR_PROXY_INNER_PORT, expected the authority of the hosts' certificates."
-        )
-    if errors:
-        raise PermanentError("\n  ".join(["nginx cannot be configured:", *errors]))
-    return Site(
-        authority=url.netloc,
-        server_names=(str(url.hostname),),
-        https_listen=_on_all_addresses(url.port or 443),
-        http_listen=_on_all_addresses(settings.proxy_http_port) if settings.proxy_http_port else (),
-        certificate=settings.proxy_certificate,
-        key=settings.proxy_key,
-        api_server=f"unix:{settings.proxy_socket}",
-        sites_folder=settings.sites_dir,
-        web_folder=web_folder(),
-        airflow=_origin(settings.airflow_url),
-        mlflow=_origin(settings.mlflow_url),
-        pid_file=Path("/run/nginx.pid"),
-        error_log=Path("/var/log/nginx/error.log"),
-        access_log=Path("/var/log/nginx/access.log"),
-        temporary_folder=Path("/var/lib/nginx"),
-        user=_web_user(),
-        authority_file=Path(settings.ca_file) if settings.ca_file else _authorities_of_the_system(),
-        api_hosts=hosts,
-        inner_listen=_on_all_addresses(settings.proxy_inner_port) if settings.proxy_inner_port else (),
-        inner_certificate=settings.proxy_inner_certificate,
-        inner_key=settings.proxy_inner_key,
-    )
+    @property
+    def has_internal_certificate(self) -> bool:
+        """Whether this nginx and those of other hosts identify themselves to each other."""
+        return bool(self.internal_listen or self.api_hosts)
 
-
-def _is_public_address(url: SplitResult) -> bool:
-    try:
-        port = url.port or 443
-    except ValueError:  # above 65,535
-        return False
-    return url.scheme == "https" and bool(_SERVER.fullmatch(url.netloc)) and url.path in {"", "/"} and port > 0
+    @property
+    def has_client_certificate(self) -> bool:
+        """Whether this nginx has a certificate for Airflow and MLflow on other hosts."""
+        return self.client_certificate != Path()
 
 
 def web_folder() -> Path:
@@ -178,24 +132,3 @@ def _quoted(path: Path | str) -> str:
         )
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
-
-
-def _authorities_of_the_system() -> Path:
-    debian, oracle = Path("/etc/ssl/certs/ca-certificates.crt"), Path("/etc/pki/tls/certs/ca-bundle.crt")
-    return oracle if oracle.is_file() else debian
-
-
-def _web_user() -> str:
-    """Return nginx's user: www-data on Debian, nginx on Oracle Linux."""
-    known = {user.pw_name for user in pwd.getpwall()}
-    return "nginx" if "nginx" in known else "www-data"
-
-
-def _origin(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}" if url else ""
-
-
-def _on_all_addresses(port: int) -> tuple[str, ...]:
-    has_ipv6 = Path("/proc/net/if_inet6").is_file() and bool(Path("/proc/net/if_inet6").read_text(encoding="ascii"))
-    return (str(port), f"[::]:{port}") if has_ipv6 else (str(port),)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from lakehouse.background import BackgroundThread
+from lakehouse.client_tls import ClientTls
 from lakehouse.errors import RetryableError
 from lakehouse.http_client import http_client
 from lakehouse.logs import get_logger
@@ -32,8 +33,8 @@ CLOSE_SECONDS = 10.0
 class AirflowAssets:
     """The part of Airflow's REST API that announcements need."""
 
-    def __init__(self, url: str, user: str, password: str, ca_file: str = "") -> None:
-        self._url, self._user, self._password, self._ca_file = url.rstrip("/"), user, password, ca_file
+    def __init__(self, url: str, user: str, password: str, tls: ClientTls | None = None) -> None:
+        self._url, self._user, self._password, self._tls = url.rstrip("/"), user, password, tls
         self._client: httpx.Client | None = None
         self._asset_id: int | None = None
 
@@ -71,7 +72,7 @@ class AirflowAssets:
         return True
 
     def _login(self) -> "httpx.Client":
-        client = http_client(self._url, timeout_s=10.0, ca_file=self._ca_file)
+        client = http_client(self._url, timeout_s=10.0, tls=self._tls)
         try:
             response = client.post("/auth/token", json={"username": self._user, "password": self._password})
             client.headers["Authorization"] = f"Bearer {response.raise_for_status().json()['access_token']}"
@@ -112,7 +113,7 @@ class Announcer:
         if not settings.airflow_url:
             return cls(None)
         password = settings.require("airflow_password")
-        airflow = AirflowAssets(settings.airflow_url, settings.airflow_user, password, settings.ca_file)
+        airflow = AirflowAssets(settings.airflow_url, settings.airflow_user, password, ClientTls.of(settings))
         return cls(airflow, settings.state)
 
     def landed(self) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from urllib.parse import urlsplit
 
+from lakehouse.client_tls import ClientTls
 from lakehouse.configuration.requirements import DSNS, PAGES, REDIS_URLS
 from lakehouse.connection_limits import Limits
 from lakehouse.errors import OkrError, RetryableError
@@ -45,7 +46,7 @@ def attempts(settings: Settings) -> Iterator[Attempt]:
             yield _attempt(field, server, partial(_redis, redis_address(settings, field)))
     for field in PAGES:
         if url := getattr(settings, field):
-            yield _attempt(field, url, partial(_http, url, settings.ca_file))
+            yield _attempt(field, url, partial(_http, url, ClientTls.of(settings)))
 
 
 def _attempt(field: str, server: str, run: Callable[[], str]) -> Attempt:
@@ -89,7 +90,7 @@ def _redis(url: str) -> str:
     return f"{'TLS' if parts.scheme == 'rediss' else NOT_ENCRYPTED}, user {parts.username}"
 
 
-def _http(url: str, ca_file: str) -> str:
-    with http_client(url, timeout_s=LIMIT_S, ca_file=ca_file) as client, client.stream("GET", "/") as answer:
+def _http(url: str, tls: ClientTls) -> str:
+    with http_client(url, timeout_s=LIMIT_S, tls=tls) as client, client.stream("GET", "/") as answer:
         encrypted = answer.extensions["network_stream"].get_extra_info("ssl_object")
         return f"{encrypted.version() if encrypted else NOT_ENCRYPTED}, status {answer.status_code}"

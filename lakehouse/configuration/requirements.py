@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
+from lakehouse.client_tls import ClientTls
 from lakehouse.errors import PermanentError
 from lakehouse.field_encryption.key_file import KeyFile
 from lakehouse.kafka_connection import SecurityProtocol
@@ -59,6 +60,19 @@ def _malformed(settings: Settings) -> Iterator[str]:
             client_context(settings.ca_file)
         except OSError as error:  # ssl.SSLError is one
             yield f"OKR_CA_FILE: {settings.ca_file} has no readable certificates in PEM ({error})."
+    yield from _unusable_client_certificate(settings)
+
+
+def _unusable_client_certificate(settings: Settings) -> Iterator[str]:
+    certificate, key = settings.client_certificate, settings.client_key.get_secret_value()
+    if certificate and key:
+        try:
+            ClientTls(certificate=certificate, key=key).context()
+        except OSError as error:  # ssl.SSLError is one
+            yield (
+                f"OKR_CLIENT_CERTIFICATE: expected a PEM file with the certificate of OKR_CLIENT_KEY, got "
+                f"{certificate} ({error})."
+            )
 
 
 def _short_jwt_secret(settings: Settings) -> Iterator[str]:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from lakehouse.client_tls import ClientTls
 from lakehouse.errors import RetryableError
 from lakehouse.http_client import http_client
 from lakehouse.settings import Settings
@@ -104,7 +105,7 @@ class Airflow:
                 import httpx
 
                 url, *_ = self._login_settings()
-                http = http_client(url.rstrip("/"), timeout_s=ANSWER_S, ca_file=self._settings.ca_file)
+                http = http_client(url.rstrip("/"), timeout_s=ANSWER_S, tls=ClientTls.of(self._settings))
                 http.timeout = httpx.Timeout(ANSWER_S, connect=CONNECT_S)
                 self._http = http
             return self._http

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from infra.nginx import site as module
-from infra.nginx.site import configuration, server_site, web_folder
+from infra.nginx.server_site import server_site
+from infra.nginx.site import configuration, web_folder
 from lakehouse.errors import PermanentError
 from lakehouse.settings import Settings
 
@@ -38,7 +39,7 @@ def test_without_airflow_and_mlflow_their_paths_go_to_the_api() -> None:
 
 
 def test_with_several_hosts_requests_are_balanced_over_verified_connections() -> None:
-    several = {"proxy_hosts": "app1:8443, app2:8443", "proxy_inner_port": 8443, "ca_file": "/etc/okr/tls/ca.pem"}
+    several = {"proxy_hosts": "app1:8443, app2:8443", "proxy_internal_port": 8443, "ca_file": "/etc/okr/tls/ca.pem"}
     site = server_site(SERVER.model_copy(update=several))
     text = configuration(site)
     assert "server app1:8443 max_fails=1 fail_timeout=10s;" in text
@@ -51,13 +52,14 @@ def test_with_several_hosts_requests_are_balanced_over_verified_connections() ->
 def test_all_errors_of_the_settings_are_named_together() -> None:
     wrong = {
         "api_url": "http://okr.example.org", "airflow_url": "http://127.0.0.1:8080", "mlflow_url": "ftp://x/mlflow",
-        "proxy_hosts": "app1:8443,app2; evil", "proxy_inner_port": 8443,
+        "proxy_hosts": "app1:8443,app2; evil", "proxy_public": False,
     }  # fmt: skip
     with pytest.raises(PermanentError) as error:
         server_site(SERVER.model_copy(update=wrong))
     lines = str(error.value).splitlines()
-    assert len(lines) == 6
-    for name, line in zip(("API_URL", "AIRFLOW_URL", "MLFLOW_URL", "PROXY_HOSTS", "CA_FILE"), lines[1:], strict=True):
+    assert len(lines) == 7
+    names = ("API_URL", "AIRFLOW_URL", "MLFLOW_URL", "PROXY_HOSTS", "CA_FILE", "PROXY_PUBLIC")
+    for name, line in zip(names, lines[1:], strict=True):
         assert f"OKR_{name}" in line
 
 

@@ -20,8 +20,12 @@ OTHERS: Mapping[str, set[str]] = {
     "airflow-api-server": AIRFLOW | {"okr_airflow_password", "okr_airflow_serving_password"},
     **{f"airflow-{name}": AIRFLOW for name in ("scheduler", "dag-processor", "triggerer")},
 }
-LISTS = {"After", "Environment", "ExecStartPre", "LoadCredential", "ReadWritePaths", "SupplementaryGroups", "Wants"}
+LISTS = {
+    "After", "Environment", "ExecStartPre", "LoadCredential", "ReadWritePaths", "SetCredential", "SupplementaryGroups",
+    "Wants",
+}  # fmt: skip
 OWN: Iterable[type[Service]] = (Api, LandingWorker, StateWorker, Metrics, Guard)
+CLIENTS_OF_AIRFLOW = (Api, LandingWorker)  # which may be on another host
 
 
 def unit_of(name: str) -> Path:
@@ -43,17 +47,22 @@ def test_a_unit_loads_the_secrets_of_its_service(kind: type[Service]) -> None:
     loaded = [line.removeprefix("LoadCredential=") for line in lines_of(unit_of(kind.name)) if "LoadCredential" in line]
     encryption = getattr(kind, "encryption_secrets", ())
     expected = {name.lower() for name in (*kind.secrets, *encryption)} | OTHERS.get(kind.name, set())
+    if kind in CLIENTS_OF_AIRFLOW:
+        expected.add("okr_client_key")
     kafka = f"okr_kafka_password:/etc/okr/secrets/okr_kafka_password_{kind.kafka_user.removeprefix('okr-')}"
     files = [f"{name}:/etc/okr/secrets/{name}" for name in expected]
     assert sorted(loaded) == sorted([*files, kafka] if kind.kafka_user else files)
 
 
 @pytest.mark.parametrize("kind", [*OWN, *SERVICES.values()], ids=lambda kind: kind.name)
-def test_a_unit_has_the_kafka_user_of_its_service_and_starts_without_a_password_file(kind: type[Service]) -> None:
+def test_a_unit_has_the_kafka_user_of_its_service_and_starts_without_files_that_only_some_hosts_have(
+    kind: type[Service],
+) -> None:
     lines = lines_of(unit_of(kind.name))
     users = [user for line in lines for user in re.findall(r"^Environment=.*\bOKR_KAFKA_USER=(\S+)", line)]
     assert users == ([kind.kafka_user] if kind.kafka_user else [])
     assert (r"SetCredential=okr_kafka_password:\n" in lines) == bool(kind.kafka_user)
+    assert (r"SetCredential=okr_client_key:\n" in lines) == (kind in CLIENTS_OF_AIRFLOW)
     assert kind.kafka_user in {"", *USERS}
 
 

@@ -6,12 +6,16 @@ from pathlib import Path
 
 import certifi
 import pytest
+from pydantic import SecretStr
 
+from lakehouse.client_tls import ClientTls
 from lakehouse.configuration.profiles import Environment
 from lakehouse.configuration.report import MASK, misspelt, report
+from lakehouse.configuration.requirements import violations
 from lakehouse.errors import PermanentError
 from lakehouse.kafka_connection import KafkaConnection
-from lakehouse.settings import load_settings, read_settings
+from lakehouse.settings import Settings, load_settings, read_settings
+from tests.ops.certificates import CertificateAuthority
 
 STRONG = "0123456789abcdef0123456789abcdef"
 CA = certifi.where()
@@ -122,6 +126,21 @@ def test_kafka_on_another_host_must_be_encrypted(tmp_path: Path, monkeypatch: py
     assert errors_of(tmp_path) == []
     with pytest.raises(PermanentError, match="OKR_KAFKA_USER"):
         KafkaConnection.of(load_settings(tmp_path))
+
+
+def test_a_client_s_certificate_must_fit_its_key(tmp_path: Path) -> None:
+    authority = CertificateAuthority(tmp_path)
+    own, other = authority.issue("own", is_client=True), authority.issue("other", is_client=True)
+    key = SecretStr(own.key.read_text(encoding="utf-8"))
+    for certificate, expected in ((own.certificate, 0), (other.certificate, 1), (tmp_path / "nothing.pem", 1)):
+        found = violations(Settings(client_certificate=str(certificate), client_key=key))
+        assert len(found) == expected
+        assert all("with the certificate of OKR_CLIENT_KEY, got" in line for line in found)
+    # All services of a host have the certificate in their settings, but only some get the key; where Airflow is on the
+    # same host, they get the key, but there is no certificate.
+    for one in (Settings(client_certificate="/nowhere"), Settings(client_key=key)):
+        assert violations(one) == []
+        assert ClientTls.of(one) == ClientTls()
 
 
 @pytest.mark.parametrize(

@@ -146,11 +146,15 @@ def test_a_connection_survives_the_loading_of_rules(hosts: Network) -> None:
 
 def test_a_broken_file_leaves_the_old_rules(hosts: Network, tmp_path: Path) -> None:
     data, kept, networks = hosts.hosts["data"], tmp_path / "firewall.nft", tmp_path / "firewall.toml"
-    networks.write_text('zones = ["data"]\n[networks]\noperators = ["10.99.0.5"]\napp = ["10.99.0.2"]\n')
+    networks.write_text(
+        'zones = ["data"]\n[networks]\noperators = ["10.99.0.5"]\napp = ["10.99.0.2"]\nmail = ["10.99.0.9"]\n'
+        '[[flow]]\nfrom = ["data"]\nto = ["mail"]\ntcp = 587\nservice = "SMTP"\nwhy = "alerts"\n'
+    )
     command = (program("okr"), "firewall", "load", "--networks", str(networks), "--file", str(kept))
     data.run(*command)
     loaded, stored = data.listed_rules(), kept.read_text()
     assert "10.99.0.5" in loaded
+    assert "@mail_4 tcp dport 587" in loaded, "a flow of the operator's own"
     assert kept.stat().st_mode & 0o777 == 0o600
 
     networks.write_text('zones = ["data"]\n[networks]\noperators = ["10.99.0.555"]\n')

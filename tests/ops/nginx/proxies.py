@@ -23,6 +23,7 @@ from tests.ops.certificates import CertificateAuthority
 from tests.polling import until
 
 USER = "www-data"  # as on Debian's servers
+FATAL = b"GET /fatal "  # a recording server closes the connection, as a process that this request kills
 
 
 @dataclass(frozen=True)
@@ -35,9 +36,9 @@ class Host:
     def site(self, api_server: str, **changes: Any) -> Site:
         """Return a site for a server on this host, with free ports."""
         https, http = choose(set()), choose(set())
-        run = self.folder / f"nginx-{https}"
+        run = Path(tempfile.mkdtemp(dir=self.folder, prefix="nginx-"))  # a port can be chosen again later
+        (run / "temporary").mkdir()
         for path in (run, run / "temporary"):
-            path.mkdir()
             shutil.chown(path, USER, USER)
         for path in (run / "error.log", run / "access.log"):  # before `nginx -t` creates them as root
             path.touch()
@@ -93,8 +94,8 @@ class Proxy:
 
     @property
     def port(self) -> int:
-        """Return the port of HTTPS."""
-        return int(self.site.authority.rpartition(":")[2])
+        """Return the port of HTTPS: for people, or else for other hosts."""
+        return int((*self.site.https_listen, *self.site.internal_listen)[0].rpartition(":")[2])
 
     @property
     def master(self) -> int:
@@ -214,6 +215,8 @@ def _answer(upstream: Upstream, connection: socket.socket) -> None:
             length = int(lengths[0].partition(b":")[2]) if lengths else 0
             while len(data) < length:
                 data += connection.recv(65_536)
+            if head.startswith(FATAL):
+                return
             upstream.heads.append(head)
             upstream.bodies.append(data[:length])
             data = data[length:]

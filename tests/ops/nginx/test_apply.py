@@ -5,7 +5,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,15 +22,29 @@ from tests.ops.certificates import CertificateAuthority, ServerCertificate, expi
 from tests.ops.nginx.proxies import USER, Host, Proxy, recording, running
 
 
-@pytest.fixture
-def proxy(host: Host) -> Iterator[Proxy]:
-    """A running nginx, whose configuration `apply` has written."""
+@contextmanager
+def configured(host: Host) -> Iterator[Proxy]:
+    """Run nginx with a configuration that `apply` has written."""
     with recording() as upstream:
         # The checks run as root, and create files for the user in the configuration.
         site = replace(host.site(upstream.address), user=USER)
         with running(host, site) as proxy:
             assert apply(site, proxy.config, print)
             yield proxy
+
+
+@pytest.fixture
+def proxy(host: Host) -> Iterator[Proxy]:
+    """A running nginx, which the test may change."""
+    with configured(host) as proxy:
+        yield proxy
+
+
+@pytest.fixture(scope="module")
+def kept_proxy(host: Host) -> Iterator[Proxy]:
+    """A running nginx for tests that do not change it."""
+    with configured(host) as proxy:
+        yield proxy
 
 
 def served(proxy: Proxy) -> int:
@@ -120,6 +134,31 @@ def readable_key(host: Host) -> Case:
     return with_certificate(issued, "Every user can read the key .* Run .chmod 600")
 
 
+def with_peer(host: Host, issued: ServerCertificate, reason: str) -> Case:
+    changes = {"internal_certificate": issued.certificate, "internal_key": issued.key, "api_hosts": ("127.0.0.1:1",)}
+    return {**changes, "authority_file": host.authority.file}, reason
+
+
+def peer_with_another_name(host: Host) -> Case:
+    issued = host.authority.issue("app1", ("okr-api",), owner=USER, is_client=True)
+    return with_peer(host, issued, "has the common name app1: other hosts would refuse it. Issue it with .* okr-api")
+
+
+def peer_without_its_name(host: Host) -> Case:
+    return with_peer(host, host.authority.issue("okr-api", owner=USER), "not for okr-api, a name between hosts")
+
+
+def peer_that_is_only_a_server(host: Host) -> Case:
+    issued = host.authority.issue("okr-api", ("okr-api",), owner=USER)
+    return with_peer(host, issued, "is only for servers. Issue it for clients, too")
+
+
+def client_with_the_name_of_nginx(host: Host) -> Case:
+    issued = host.authority.issue("okr-api", ("okr-client",), owner=USER, is_client=True)
+    changes = {"client_certificate": issued.certificate, "client_key": issued.key}
+    return dict(changes), "has the common name okr-api: .* okr-client"
+
+
 def invalid_port(host: Host) -> Case:
     return {"https_listen": ("127.0.0.1:99999",)}, "refuses the new configuration and keeps the old one: invalid port"
 
@@ -136,18 +175,19 @@ def path_with_a_variable(host: Host) -> Case:
     "case",
     [
         expired_certificate, certificate_of_the_future, certificate_of_another_host, another_key, missing_certificate,
-        no_certificate, readable_key, invalid_port, missing_folder, path_with_a_variable,
+        no_certificate, readable_key, peer_with_another_name, peer_without_its_name, peer_that_is_only_a_server,
+        client_with_the_name_of_nginx, invalid_port, missing_folder, path_with_a_variable,
     ],
 )  # fmt: skip
 def test_an_unusable_site_leaves_the_running_nginx_as_it_is(
-    host: Host, proxy: Proxy, case: Callable[[Host], Case]
+    host: Host, kept_proxy: Proxy, case: Callable[[Host], Case]
 ) -> None:
-    before = state_of(proxy)
+    before = state_of(kept_proxy)
     changes, reason = case(host)
     with pytest.raises(PermanentError, match=reason) as error:
-        apply(replace(other_site(proxy), **changes), proxy.config, print)  # type: ignore[arg-type]
+        apply(replace(other_site(kept_proxy), **changes), kept_proxy.config, print)  # type: ignore[arg-type]
     assert len(str(error.value).splitlines()) == 1
-    assert_unchanged(proxy, before)
+    assert_unchanged(kept_proxy, before)
 
 
 def test_a_port_of_another_program_leaves_the_running_nginx_as_it_is(proxy: Proxy) -> None:
@@ -165,9 +205,11 @@ def test_a_port_of_another_program_leaves_the_running_nginx_as_it_is(proxy: Prox
 def test_a_certificate_of_an_unknown_authority_is_accepted_because_only_clients_can_judge_it(proxy: Proxy) -> None:
     foreign = CertificateAuthority(proxy.host.folder / "foreign").issue("foreign", owner=USER)
     (proxy.host.folder / "foreign").chmod(0o755)
-    assert apply(other_site(proxy, certificate=foreign.certificate, key=foreign.key), proxy.config, print)
+    said: list[str] = []
+    assert apply(other_site(proxy, certificate=foreign.certificate, key=foreign.key), proxy.config, said.append)
     with pytest.raises(ssl.SSLCertVerificationError), proxy.connect():
         pass
+    assert "does not have the certificate of its issuer (CN=ca of tests)" in said[0]
 
 
 @pytest.mark.parametrize("step", ["_check", "_reload", "_workers"])
@@ -238,11 +280,12 @@ def test_a_missing_folder_or_a_full_disk_leaves_the_running_nginx_as_it_is(
 
 def test_without_a_running_nginx_the_file_is_written_for_its_start(host: Host) -> None:
     with recording() as upstream:
-        site = replace(host.site(upstream.address), user=USER)
+        site = replace(host.site(upstream.address), user=USER, acme_folder=host.folder / "new" / "acme")
         config, said = site.pid_file.with_name("nginx.conf"), list[str]()
         site.pid_file.write_text(str(os.getpid()))  # a pid that another program has got
         assert apply(site, config, said.append)
         assert said[-1].endswith("nginx is not running yet.")
+        assert site.acme_folder.stat().st_mode & 0o777 == 0o755
         site.pid_file.unlink()
         with running(host, site) as proxy, proxy.client() as client:
             assert client.get("/livez").text == "ok"

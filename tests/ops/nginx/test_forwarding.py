@@ -27,10 +27,10 @@ def exchange(proxy: Proxy, *parts: bytes, pause_s: float = 0.02) -> list[int]:
             except OSError:  # nginx has already refused the first part
                 break
             time.sleep(pause_s)
-        connection.settimeout(1)
         try:
             while data := connection.recv(65_536):
                 received += data
+                connection.settimeout(0.3)  # for a response that must not follow
         except (TimeoutError, ConnectionResetError):
             pass
     return [int(status) for status in STATUS.findall(received)]

@@ -63,6 +63,9 @@ def test_the_api_and_its_pages_are_served_with_secure_cookies(stack: Stack, admi
     assert admin.get("/static/okr.css").headers["content-type"] == "text/css"
     assert all(cookie.secure for cookie in admin.cookies.jar)
     assert httpx.get(f"{stack.env['OKR_API_URL']}/livez").status_code == 200, "the API's own port stays"
+    log = stack.folder("logs") / "nginx.log"  # the supervisor writes and rotates it, like those of all services
+    until(lambda: '"area":"static","status":200' in log.read_text(encoding="utf-8"), "the request is logged")
+    assert "start worker processes" in log.read_text(encoding="utf-8")
 
 
 def scripts_of(page: httpx.Response) -> list[str]:

@@ -2,7 +2,6 @@
 
 import http.client
 import re
-import socket
 import subprocess
 import threading
 import time
@@ -19,7 +18,7 @@ from tests.figures import report
 from tests.ops.nginx.conftest import Api, serving_api
 from tests.ops.nginx.proxies import USER, Host, Proxy, Upstream, recording, running
 
-SWITCHES, LOAD_S = 20, 8
+SWITCHES, LOAD_S = 20, 5
 
 
 def switch(link: Path, target: str) -> None:
@@ -91,8 +90,8 @@ def test_20_switches_between_two_releases_under_load_fail_no_request(host: Host,
 
 @pytest.fixture(scope="module")
 def hosts(host: Host) -> Iterator[tuple[Proxy, Proxy, Upstream, Upstream]]:
-    """Two hosts, each with an API behind an internal listener. The first balances between both and a dead one."""
-    inner = host.authority.issue("okr-api", ("okr-api",), owner=USER, is_client=True)
+    """Two hosts, each with an internal listener and an API. The first balances between both and a dead one."""
+    internal = host.authority.issue("okr-api", ("okr-api",), owner=USER, is_client=True)
     ports, dead = [choose(set()) for _ in range(2)], choose(set())
     with ExitStack() as stack:
         upstreams = [stack.enter_context(recording(host.folder / f"host-{number}.sock")) for number in range(2)]
@@ -100,9 +99,9 @@ def hosts(host: Host) -> Iterator[tuple[Proxy, Proxy, Upstream, Upstream]]:
         for number, upstream in enumerate(upstreams):
             site = replace(
                 host.site(upstream.address),
-                inner_listen=(f"127.0.0.1:{ports[number]}",),
-                inner_certificate=inner.certificate,
-                inner_key=inner.key,
+                internal_listen=(f"127.0.0.1:{ports[number]}",),
+                internal_certificate=internal.certificate,
+                internal_key=internal.key,
                 authority_file=host.authority.file,
                 api_hosts=(*(f"127.0.0.1:{port}" for port in ports), f"127.0.0.1:{dead}") if number == 0 else (),
             )
@@ -123,7 +122,7 @@ def test_requests_are_balanced_and_a_dead_host_costs_none(hosts: tuple[Proxy, Pr
     assert 1 <= tried[2] <= 3, "the dead host is tried once by each worker, then not for 10 s"
 
 
-def test_the_inner_nginx_passes_on_what_the_first_one_says_of_the_client(
+def test_the_internal_listener_passes_on_what_the_first_nginx_says_of_the_client(
     hosts: tuple[Proxy, Proxy, Upstream, Upstream],
 ) -> None:
     proxy, _, first, second = hosts
@@ -137,22 +136,27 @@ def test_the_inner_nginx_passes_on_what_the_first_one_says_of_the_client(
         assert (headers["x-request-id"], headers["host"]) == ([request_id], [proxy.site.authority])
 
 
-@pytest.mark.parametrize(("client", "status"), [(None, b"400"), ("okr-landing", b"403"), ("okr-api", b"200")])
-def test_the_inner_nginx_serves_only_the_nginx_of_other_hosts(
-    host: Host, hosts: tuple[Proxy, Proxy, Upstream, Upstream], client: str | None, status: bytes
+def test_a_request_that_kills_the_process_of_every_host_does_not_stop_the_others(
+    hosts: tuple[Proxy, Proxy, Upstream, Upstream],
 ) -> None:
-    _, other, _, upstream = hosts
-    before = len(upstream.heads)
-    port = int(other.site.inner_listen[0].rpartition(":")[2])
-    context = host.context()
-    if client is not None:
-        issued = host.authority.issue(client, (client,), is_client=True)
-        context.load_cert_chain(issued.certificate, issued.key)
-    with (
-        socket.create_connection(("127.0.0.1", port), timeout=10) as raw,
-        context.wrap_socket(raw, server_hostname="okr-api") as tls,
-    ):
-        tls.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 203.0.113.9\r\nConnection: close\r\n\r\n")
-        answer = tls.recv(4_096)
-    assert answer.startswith(b"HTTP/1.1 %b " % status), answer
-    assert len(upstream.heads) == before + (status == b"200")
+    proxy, *_ = hosts
+    with proxy.client() as client:
+        answer = client.get("/fatal")
+        assert (answer.status_code, answer.headers["content-type"]) == (503, "application/problem+json")
+        assert answer.headers["retry-after"] == "5"
+        statuses = Counter(client.get("/livez").status_code for _ in range(50))
+    assert statuses == {200: 50}
+
+
+def test_a_host_whose_api_does_not_run_costs_no_request(hosts: tuple[Proxy, Proxy, Upstream, Upstream]) -> None:
+    proxy, _, first, second = hosts
+    before = len(first.heads), len(second.heads)
+    running_socket = Path(second.address.removeprefix("unix:"))
+    away = running_socket.rename(running_socket.with_suffix(".away"))
+    try:
+        with proxy.client() as client:
+            statuses = Counter(client.get("/livez").status_code for _ in range(20))
+    finally:
+        away.rename(running_socket)
+    assert statuses == {200: 20}
+    assert (len(first.heads), len(second.heads)) == (before[0] + 20, before[1])

@@ -8,6 +8,7 @@ import pytest
 from pydantic import SecretStr
 
 from ingestion.landing.announce import AirflowAssets
+from lakehouse.client_tls import ClientTls
 from lakehouse.errors import OkrError
 from lakehouse.settings import Settings
 from ml.champion import _NoResponseError, _query_server
@@ -17,7 +18,7 @@ from tests.ops.certificates import CertificateAuthority
 
 def announce(settings: Settings) -> object:
     """Announce landed events as the landing worker does. A run is queued, so there is nothing to announce."""
-    airflow = AirflowAssets(settings.airflow_url, "admin", "password", settings.ca_file)
+    airflow = AirflowAssets(settings.airflow_url, "admin", "password", ClientTls.of(settings))
     try:
         return airflow.announce() is False
     finally:
@@ -27,7 +28,7 @@ def announce(settings: Settings) -> object:
 def list_dags(settings: Settings) -> object:
     """List the DAGs as the API does."""
     with closing(Airflow(settings)) as airflow:
-        return airflow.get("dags") == {"dags": []}
+        return airflow.get("dags")["dags"] == []
 
 
 def find_champion(settings: Settings) -> object:
