@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-OKR = Path("/opt/okr/current/.venv/bin/okr")
+OKR = "/opt/okr/current/.venv/bin/okr"
 STATE, CONFIG, UNITS = Path("/var/lib/okr"), Path("/etc/okr"), Path("/etc/systemd/system")
 # The state folder in /var/lib/okr by the first words of a command. Its owner runs the command.
 FOLDERS: Mapping[tuple[str, ...], str] = {
@@ -57,13 +57,14 @@ def folder_of(arguments: Sequence[str]) -> str:
 def variables(arguments: Sequence[str], given: Mapping[str, str], config: Path) -> dict[str, str]:
     """Return the environment of a command: settings, the operator's user of Kafka, and what the caller has set."""
     lines = (config / "okr.env").read_text(encoding="utf-8").splitlines()
-    settings = dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
+    pairs = (line.partition("=") for line in lines if "=" in line and not line.startswith("#"))
+    settings = {name: value for name, _, value in pairs}
     if "OKR_KAFKA_USER" not in given:
         user = "admin" if {*arguments[:1]} & {*NEEDS_ADMINISTRATOR} else "operator"
         password = config / "secrets" / f"okr_kafka_password_{user}"
         if password.is_file():
             settings |= {"OKR_KAFKA_USER": f"okr-{user}", "OKR_KAFKA_PASSWORD": _secret(password)}
-    return settings | {"OKR_SETTINGS": "environment"} | given
+    return {**settings, "OKR_SETTINGS": "environment", **given}
 
 
 def secrets_of(user: str, units: Iterable[Path]) -> dict[str, str]:
