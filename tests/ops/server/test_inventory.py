@@ -1,6 +1,7 @@
 """The example inventory: its settings and secrets reach each host, and mistakes are refused before anything changes."""
 
 import json
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -8,14 +9,13 @@ from pathlib import Path
 import pytest
 
 from tests.ops.conftest import RequirePrograms
-from tests.ops.server.conftest import SECRETS
 from tests.ops.server.releases import ROOT
 
+UNITS = (file.read_text(encoding="utf-8") for file in (ROOT / "infra/server/systemd").rglob("*") if file.is_file())
+LOADED = {name for text in UNITS for name in re.findall(r"^LoadCredential=.*/okr_(\w+)$", text, re.MULTILINE)}
+EXTRA = {"dsn_owner", "kafka_password_admin", "kafka_password_operator"}  # of the host with all services
 NOT_USED = {"redis_admin": "of-redis_admin"}
-KAFKA = ("api", "land", "state", "metrics", "airflow", "operator", "admin")
-VAULT = {
-    name: f"of-{name}" for name in (*SECRETS, "field_encryption_key", *(f"kafka_password_{user}" for user in KAFKA))
-}
+VAULT = {name: f"of-{name}" for name in LOADED | EXTRA}
 EDGE, APP, DATA = "edge-1.example.org", "app-1.example.org", "data-1.example.org"
 Provision = Callable[..., "subprocess.CompletedProcess[str]"]
 
