@@ -114,13 +114,10 @@ class Machine:
         self.wait_until_booted()
 
     def stop(self) -> None:
-        """Shut down."""
-        self._launcher.terminate()  # a clean shutdown; a signal for systemd's shutdown would orphan the container
-        try:
-            self._launcher.wait(60)
-        except subprocess.TimeoutExpired:
-            os.kill(self.init, signal.SIGKILL)
-            self._launcher.wait(30)
+        """End all processes at once, as a power cut does: a clean shutdown takes half a minute (`reboot` has one)."""
+        if self._launcher.poll() is None:
+            os.kill(self.init, signal.SIGKILL)  # its children die with it, and nspawn ends
+        self._launcher.wait(30)
 
 
 @contextmanager
