@@ -192,7 +192,8 @@ class Settings(BaseSettings):
         if not text and is_environment_only():
             raise PermanentError(
                 f"The setting OKR_{field.upper()} is missing: this process reads settings from the environment only. "
-                "A service of the stack lists the secrets that it needs in `secrets`, in infra/local."
+                "On a server, add it to okr_settings or okr_extra_secrets of the host; in the local stack, to the "
+                "`secrets` of the service in infra/local."
             )
         if not text:
             raise PermanentError(

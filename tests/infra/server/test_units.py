@@ -66,6 +66,14 @@ def test_a_unit_has_the_kafka_user_of_its_service_and_starts_without_files_that_
     assert kind.kafka_user in {"", *USERS}
 
 
+def test_maintenance_has_what_it_needs_of_the_scheduler() -> None:
+    """It deletes from the lake and from PostgreSQL what Kafka confirms."""
+    own, scheduler = (set(lines_of(unit_of(name))) for name in ("maintenance", "airflow-scheduler"))
+    needed = {line for line in scheduler if re.search("okr_dsn_loader|okr_kafka_password", line)}
+    assert {line for line in own if "Credential=" in line} == needed
+    assert any("OKR_KAFKA_USER=okr-airflow" in line for line in own)
+
+
 @pytest.mark.parametrize("unit", sorted(UNITS.glob("*.service")), ids=lambda unit: unit.name)
 def test_a_unit_checks_its_settings_before_it_starts(unit: Path) -> None:
     lines = lines_of(unit)

@@ -5,7 +5,7 @@ import subprocess
 from infra.firewall.flow_table import FILE
 from tests.ops.conftest import RequirePrograms
 
-UNIT = FILE.with_name("okr-firewall.service")
+UNIT = FILE.with_name("firewall-okr.service")
 MAX_EXPOSURE = 25  # systemd's score times ten
 
 

@@ -1,4 +1,4 @@
-"""A server that Ansible has provisioned with a release of this working tree, in a booted container."""
+"""Servers that Ansible has provisioned with a release of this working tree, in booted containers."""
 
 import base64
 import json
@@ -7,7 +7,8 @@ import secrets
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,6 +33,13 @@ SERVICES = (
     "okr-airflow-scheduler", "okr-airflow-dag-processor", "okr-airflow-triggerer", "okr-mlflow",
 )  # fmt: skip
 FIRST, SECOND = "1.0", "1.1"
+# Packages come from uv's cache of this host. Compiling them would take minutes.
+DOWNLOAD: Mapping[str, object] = {
+    "okr_download_environment": {
+        "UV_OFFLINE": "1", "UV_CACHE_DIR": "/var/cache/okr-uv", "UV_LINK_MODE": "symlink", "UV_COMPILE_BYTECODE": "0",
+    },
+    "okr_pip_arguments": "--no-index --find-links /mnt/uv-wheels",
+}  # fmt: skip
 SITE_PACKAGES = f"/mnt/project/.venv/lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
 
 
@@ -44,12 +52,12 @@ class Server:
     variables: dict[str, object]
     seconds: dict[str, float] = field(default_factory=dict)
 
-    def provision(self, *arguments: str, **variables: object) -> dict[str, int]:
+    def provision(self, *arguments: str, inventory: str = "inventory", **variables: object) -> dict[str, int]:
         """Run the playbook in the container; return the numbers of its tasks by result."""
         file = self.wheels / "variables.json"
         file.write_text(json.dumps(self.variables | variables), encoding="utf-8")
         done = self.machine.run(
-            "/usr/bin/python3.11", "-m", "ansible", "playbook", "-i", "/mnt/wheels/inventory", "-c", "local",
+            "/usr/bin/python3.11", "-m", "ansible", "playbook", "-i", f"/mnt/wheels/{inventory}", "-c", "local",
             "-e", "ansible_python_interpreter=/usr/bin/python3.11", "-e", "@/mnt/wheels/variables.json",
             "/mnt/project/infra/server/site.yml", *arguments,
             environment={
@@ -104,25 +112,44 @@ def services(postgres: Settings, kafka: Settings, redis_server: Settings) -> Non
 
 
 @pytest.fixture(scope="session")
-def server(
-    require_programs: RequirePrograms, test_stack: Stack, services: None, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Server]:
-    """A server with all services, which use the databases and the broker of the tests."""
+def wheels(require_programs: RequirePrograms, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two releases and an inventory of one host, which the containers see as /mnt/wheels."""
     require_programs("systemd-nspawn", "mmdebstrap")
-    wheels = tmp_path_factory.mktemp("wheels")
+    folder = tmp_path_factory.mktemp("wheels")
     built = build_wheel(tmp_path_factory.mktemp("build"))
     for version in (FIRST, SECOND):
-        as_version(built, version, wheels)
-    (wheels / "inventory").write_text("[okr]\nlocalhost\n", encoding="ascii")
-    uv = subprocess.run([ROOT / ".venv/bin/uv", "cache", "dir"], capture_output=True, text=True, check=True)
-    uv_cache = Path(uv.stdout.strip())
-    binds = {ROOT: "/mnt/project", wheels: "/mnt/wheels", _wheels_of_uv(): "/mnt/uv-wheels"}
-    with booted(tmp_path_factory.mktemp("server"), binds, overlays={uv_cache: "/var/cache/okr-uv"}) as machine:
-        server = Server(machine, wheels, _variables(test_stack))
+        as_version(built, version, folder)
+    (folder / "inventory").write_text("[okr]\nlocalhost\n", encoding="ascii")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def server(
+    wheels: Path, test_stack: Stack, services: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    """A server with all services, which use the databases and the broker of the tests."""
+    with container(tmp_path_factory.mktemp("server"), wheels, _variables(test_stack)) as server:
         start = time.monotonic()
-        server.provision(okr_wheel=f"/mnt/wheels/okr_lakehouse-{FIRST}-py3-none-any.whl")
+        server.provision(okr_wheel=wheel(FIRST))
         server.seconds["provision"] = time.monotonic() - start
         yield server
+
+
+@contextmanager
+def container(
+    folder: Path, wheels: Path, variables: Mapping[str, object], *, own_network: bool = False
+) -> Iterator[Server]:
+    """Boot a container that can install the releases without a network."""
+    uv = subprocess.run([ROOT / ".venv/bin/uv", "cache", "dir"], capture_output=True, text=True, check=True)
+    binds = {ROOT: "/mnt/project", wheels: "/mnt/wheels", _wheels_of_uv(): "/mnt/uv-wheels"}
+    overlays = {Path(uv.stdout.strip()): "/var/cache/okr-uv"}
+    with booted(folder, binds, overlays, own_network=own_network) as machine:
+        yield Server(machine, wheels, {**DOWNLOAD, **variables})
+
+
+def wheel(version: str) -> str:
+    """Return the path of a release's wheel in the containers."""
+    return f"/mnt/wheels/okr_lakehouse-{version}-py3-none-any.whl"
 
 
 def _variables(stack: Stack) -> dict[str, object]:
@@ -142,17 +169,12 @@ def _variables(stack: Stack) -> dict[str, object]:
         "OKR_MLFLOW_URL": f"http://127.0.0.1:{mlflow}",
         "OKR_PORT_MLFLOW": mlflow,
     }
-    # Packages come from uv's cache of this host. Compiling them would take minutes.
-    download = {
-        "UV_OFFLINE": "1", "UV_CACHE_DIR": "/var/cache/okr-uv", "UV_LINK_MODE": "symlink", "UV_COMPILE_BYTECODE": "0",
-    }  # fmt: skip
     return {
         "okr_settings": settings,
         "okr_secrets": {name: stack.env[f"OKR_{name.upper()}"] for name in SECRETS}
         | {"field_encryption_key": base64.b64encode(secrets.token_bytes(32)).decode()},
+        "okr_extra_secrets": ["dsn_owner"],
         "okr_units": SERVICES,
-        "okr_download_environment": download,
-        "okr_pip_arguments": "--no-index --find-links /mnt/uv-wheels",
     }
 
 

@@ -15,7 +15,7 @@ from lakehouse.kafka_connection import KafkaConnection
 from lakehouse.settings import Settings
 from tests.figures import report
 from tests.infra.server.release_wheels import release_wheel
-from tests.ops.server.conftest import FIRST, SECOND, SECRETS, SERVICES, Server
+from tests.ops.server.conftest import FIRST, SECOND, SECRETS, SERVICES, Server, wheel
 from tests.polling import until
 
 pytestmark = pytest.mark.timeout(900)  # the server is provisioned in the first test
@@ -44,7 +44,7 @@ def test_a_provisioned_server_runs_all_services(server: Server) -> None:
 
 def test_provisioning_again_changes_nothing(server: Server) -> None:
     start = time.monotonic()
-    result = server.provision(okr_wheel=f"/mnt/wheels/okr_lakehouse-{FIRST}-py3-none-any.whl")
+    result = server.provision(okr_wheel=wheel(FIRST))
     server.seconds["provision again"] = time.monotonic() - start
     assert (result["changed"], result["failed"]) == (0, 0)
 
@@ -58,6 +58,12 @@ def test_events_land_in_a_lake_that_only_our_group_reads(server: Server, kafka: 
     found = until(lambda: server.machine.run(*files, check=False).stdout, "the events are in the lake")
     assert set(found.splitlines()) == {"okr-land okr 660"}
     assert server.machine.output("stat", "-c", "%U %G %a", "/var/lib/okr/lake") == "okr-land okr 2770"
+
+
+def test_maintenance_runs_with_its_secrets(server: Server) -> None:
+    server.machine.run("systemctl", "start", "okr-maintenance.service")
+    assert any("maintained" in line for line in server.machine.journal("okr-maintenance.service"))
+    assert server.is_active("okr-maintenance.timer")
 
 
 @pytest.mark.parametrize("unit", [name for name in SERVICES if name.startswith("okr-a") or name == "okr-land@1"])
@@ -152,7 +158,7 @@ def test_a_missing_secret_is_named(server: Server) -> None:
 
 def test_a_second_release_is_installed_used_and_rolled_back(server: Server) -> None:
     start = time.monotonic()
-    result = server.provision("--tags", "release", okr_wheel=f"/mnt/wheels/okr_lakehouse-{SECOND}-py3-none-any.whl")
+    result = server.provision("--tags", "release", okr_wheel=wheel(SECOND))
     server.seconds["install the second release"] = time.monotonic() - start
     assert result["changed"] == 2, "the wheel was copied and installed"
     assert server.machine.output("okr-release", "list") == f"{SECOND}\n{FIRST} current blue"

@@ -1,0 +1,1 @@
+"""Filters of Ansible for the playbook of servers."""

@@ -1,0 +1,96 @@
+#!/usr/bin/python3.11 -I
+"""`okr` on a server: run a command of the release `current` with the settings and secrets of this host, as root.
+
+Ansible copies this file to /usr/local/sbin/okr. A command that reads or writes the files of a service runs as the
+service's user, with the secrets of its unit; `OKR_STATE=/var/lib/okr/metrics okr produce spool status` chooses another
+service. Variables of the caller take precedence over the settings.
+"""
+
+import os
+import pwd
+import re
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+OKR = "/opt/okr/current/.venv/bin/okr"
+STATE, CONFIG, UNITS = Path("/var/lib/okr"), Path("/etc/okr"), Path("/etc/systemd/system")
+# The state folder in /var/lib/okr by the first words of a command. Its owner runs the command.
+FOLDERS: Mapping[tuple[str, ...], str] = {
+    (): "operator",  # root's
+    ("installation",): "",  # the audit checks all folders
+    ("lake",): "land",
+    ("load",): "land",
+    ("produce", "spool"): "api",
+}
+NEEDS_ADMINISTRATOR = ("installation", "kafka")  # Kafka shows its users and rights to okr-admin only
+LOADED = re.compile(r"^LoadCredential=(\w+):(\S+)$", re.MULTILINE)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Replace this process with the command, or exit with status 1."""
+    if os.geteuid() != 0:
+        sys.exit("okr: expected root, who can read the secrets of this host. Use `sudo okr ...`.")
+    state = Path(os.environ.get("OKR_STATE") or STATE / folder_of(arguments))
+    try:
+        owner = pwd.getpwuid(state.stat().st_uid)
+        environment = variables(arguments, os.environ, CONFIG) | {"OKR_STATE": str(state)}
+        if owner.pw_uid == 0:
+            environment["CREDENTIALS_DIRECTORY"] = str(CONFIG / "secrets")
+        else:
+            environment |= secrets_of(owner.pw_name, UNITS.glob("okr-*.service"))
+            _become(owner, state)
+        os.umask(0o007)  # services share the lake and the models as members of the group okr
+        os.execve(OKR, [OKR, *arguments], environment)  # noqa: S606 -- our own program, without a shell
+    except FileNotFoundError as error:
+        sys.exit(
+            f"okr: there is no {error.filename}. Expected a release, settings, and a service that has started once."
+        )
+
+
+def folder_of(arguments: Sequence[str]) -> str:
+    """Return the name of the state folder of a command."""
+    matching = [words for words in FOLDERS if tuple(arguments[: len(words)]) == words]
+    return FOLDERS[max(matching, key=len)]
+
+
+def variables(arguments: Sequence[str], given: Mapping[str, str], config: Path) -> dict[str, str]:
+    """Return the environment of a command: settings, the operator's user of Kafka, and what the caller has set."""
+    lines = (config / "okr.env").read_text(encoding="utf-8").splitlines()
+    pairs = (line.partition("=") for line in lines if "=" in line and not line.startswith("#"))
+    settings = {name: value for name, _, value in pairs}
+    if "OKR_KAFKA_USER" not in given:
+        user = "admin" if {*arguments[:1]} & {*NEEDS_ADMINISTRATOR} else "operator"
+        password = config / "secrets" / f"okr_kafka_password_{user}"
+        if password.is_file():
+            settings |= {"OKR_KAFKA_USER": f"okr-{user}", "OKR_KAFKA_PASSWORD": _secret(password)}
+    return {**settings, "OKR_SETTINGS": "environment", **given}
+
+
+def secrets_of(user: str, units: Iterable[Path]) -> dict[str, str]:
+    """Return the secrets that the units of a user load, as variables. The user cannot read their files.
+
+    Kafka's password is not among them: the operator has a user of their own.
+    """
+    texts = [unit.read_text(encoding="utf-8") for unit in units]
+    loaded = [pair for text in texts if f"\nUser={user}\n" in text for pair in LOADED.findall(text)]
+    return {
+        name.upper(): _secret(Path(file))
+        for name, file in loaded
+        if name != "okr_kafka_password" and Path(file).is_file()
+    }
+
+
+def _secret(file: Path) -> str:
+    return file.read_text(encoding="utf-8").removesuffix("\n")
+
+
+def _become(owner: pwd.struct_passwd, state: Path) -> None:
+    os.initgroups(owner.pw_name, owner.pw_gid)
+    os.setgid(owner.pw_gid)
+    os.setuid(owner.pw_uid)
+    os.chdir(state)  # the caller's folder may be closed to this user
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
