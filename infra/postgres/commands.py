@@ -24,8 +24,8 @@ def roles(
 
     Run it as root on the host of PostgreSQL: it logs in through the server's socket. It can be repeated.
     """
-    from infra.postgres.roles import ADDRESSES, create_roles
+    from infra.postgres.roles import create_roles
     from lakehouse.settings import load_settings
 
     create_roles(load_settings(), psql, socket_folder)
-    typer.echo(f"The databases okr, airflow and mlflow exist, and {len(ADDRESSES)} roles have their passwords.")
+    typer.echo("The databases okr, airflow and mlflow exist, and all roles have their passwords.")

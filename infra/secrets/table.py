@@ -10,6 +10,7 @@ from infra.secrets.forms import Dsn, FernetKey, Form, KeyEncryptionKeys, Passwor
 
 AIRFLOW = ("okr-airflow-api-server", "okr-airflow-dag-processor", "okr-airflow-scheduler", "okr-airflow-triggerer")
 KAFKA, ROLES, REDIS = "`okr kafka`", "`okr postgres roles`", "`okr redis users`"
+BROKERS = "Kafka's brokers"
 LOGIN = Password(size=15)
 
 
@@ -46,7 +47,7 @@ SECRETS = (
     Secret("redis_state_url", RedisUrl(redis_users.STATE), ("okr-state",), (REDIS,)),
     Secret("redis_metrics_url", RedisUrl(redis_users.METRICS), ("okr-metrics",), (REDIS,)),
     Secret("redis_admin_url", RedisUrl(redis_users.ADMIN), (), (REDIS, "`okr installation audit`")),
-    Secret("kafka_password_broker", Password(), (), ("Kafka's brokers",)),
+    Secret("kafka_password_broker", Password(), (), (BROKERS,)),
     Secret("kafka_password_admin", Password(), (), (KAFKA,)),
     Secret("kafka_password_api", Password(), ("okr-api@",), (KAFKA,)),
     Secret("kafka_password_land", Password(), ("okr-land@",), (KAFKA,)),
