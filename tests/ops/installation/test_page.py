@@ -191,3 +191,17 @@ def running(command: list[str], log: Path, variables: Mapping[str, str]) -> Iter
     finally:
         process.terminate()
         process.wait(40)
+
+
+def test_the_unit_of_kafka_is_valid_and_runs_in_a_sandbox(require_programs: RequirePrograms, tmp_path: Path) -> None:
+    require_programs("systemd-analyze")
+    unit = tmp_path / "kafka.service"
+    text = (ROOT / "infra" / "kafka" / "kafka.service").read_text(encoding="utf-8")
+    unit.write_text(text.replace("/opt/kafka/bin/kafka-server-start.sh", "/bin/true"), encoding="utf-8")
+    checked = subprocess.run(["systemd-analyze", "verify", unit], capture_output=True, text=True, check=False)
+    assert (checked.returncode, checked.stderr) == (0, "")
+    scored = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", "--threshold=25", unit],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert scored.returncode == 0, scored.stdout
