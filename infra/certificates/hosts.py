@@ -51,7 +51,7 @@ def _wanted(hosts: Hosts) -> Iterator[tuple[str, str, Request]]:
         if hosts.public:
             yield f"{host}/certificate.pem", f"{host}/key.pem", Request("okr-lakehouse", (hosts.public,))
     for host in dict.fromkeys((*hosts.edge, *hosts.app)):
-        yield f"{host}/internal.pem", f"{host}/internal-key.pem", Request(API, (API,), is_client=True)
+        yield f"{host}/internal.pem", f"{host}/internal-key.pem", Request(API, (API, host), is_client=True)
     if hosts.app:
         yield "client.pem", "client-key.pem", Request(CLIENT, (CLIENT,), is_client=True)
     for host in hosts.data:

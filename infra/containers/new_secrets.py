@@ -19,6 +19,8 @@ from lakehouse.errors import OkrError, PermanentError
 
 GROUP_ID = 10001  # the group of the containers' user
 MODE = 0o440
+# In the network of the compose file, the broker's administrator needs no password (kafka.properties).
+ONLY_ON_SERVERS = ("redis_admin_url", "kafka_password_broker", "kafka_password_admin")
 # The variables of the passwords of PostgreSQL's roles (infra/local/postgres_bootstrap.sql). The addresses contain them.
 DATABASE_PASSWORDS = {
     "postgres": "OKR_PG_SUPERUSER_PASSWORD",
@@ -68,6 +70,8 @@ def _others(passwords: Mapping[str, str], addresses: Addresses) -> dict[str, str
     values = {}
     for secret in SECRETS:
         form = secret.form
+        if secret.is_optional or secret.name in ONLY_ON_SERVERS:
+            continue
         if isinstance(form, Dsn):
             value = form.with_password(passwords[DATABASE_PASSWORDS[form.role]], addresses)
         elif isinstance(form, RedisUrl):

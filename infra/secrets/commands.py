@@ -11,11 +11,14 @@ VAULT_HELP = "A decrypted vault; - reads standard input (`ansible-vault view FIL
 
 
 @group.command()
-def new(
+def new(  # noqa: PLR0913, PLR0917 -- options
     postgres: Annotated[str, typer.Option(metavar="HOST:PORT", help="PostgreSQL, by the name in its certificate.")],
     redis: Annotated[str, typer.Option(metavar="HOST:PORT", help="Redis, by the name in its certificate.")],
     ca: Annotated[str, typer.Option(metavar="PATH", help="The authorities, on the hosts.")] = "/etc/okr/tls/ca.pem",
     keep: Annotated[Path | None, typer.Option(metavar="FILE", help=f"Keep these secrets. {VAULT_HELP}")] = None,
+    client_key: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The key of client.pem (`okr certificates new`).")
+    ] = None,
     renew: Annotated[list[str] | None, typer.Option(metavar="NAME", help="But not this one. Can be repeated.")] = None,
 ) -> None:
     """Print a vault for Ansible with all secrets. Pipe it into `ansible-vault encrypt --output FILE`.
@@ -34,6 +37,8 @@ def new(
     if renew and keep is None:
         raise PermanentError("--renew expects --keep with the other secrets.")
     kept = from_text(_read(keep)) if keep else {}
+    if client_key:
+        kept["client_key"] = client_key.read_text(encoding="ascii").strip()
     typer.echo(to_text(complete(kept, renew or (), Addresses(postgres, redis, ca))), nl=False)
 
 

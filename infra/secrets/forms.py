@@ -7,6 +7,9 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
 from lakehouse.configuration.requirements import MIN_SECRET_LENGTH
 from lakehouse.errors import PermanentError
 from lakehouse.field_encryption.key_file import KeyFile
@@ -37,7 +40,7 @@ class Form(ABC):
 
     @abstractmethod
     def new(self, addresses: Addresses) -> str:
-        """Return a new secret."""
+        """Return a new secret, or nothing if only another program can make it."""
 
     @abstractmethod
     def problem(self, value: str) -> str | None:
@@ -108,6 +111,28 @@ class KeyEncryptionKeys(Form):
             KeyFile(value)
         except PermanentError as error:
             return str(error)
+        return None
+
+
+@dataclass(frozen=True)
+class PrivateKey(Form):
+    """The key of a certificate, which `okr certificates` makes. It is optional, so nothing is generated."""
+
+    @property
+    def text(self) -> str:
+        """Return the form in words."""
+        return "a key in PEM, without a password; only with several hosts"
+
+    def new(self, addresses: Addresses) -> str:
+        """Return nothing."""
+        return ""
+
+    def problem(self, value: str) -> str | None:
+        """Return what is wrong: another form, or a password."""
+        try:
+            load_pem_private_key(value.encode(), password=None)
+        except (ValueError, TypeError, UnsupportedAlgorithm):
+            return "text that is no such key"
         return None
 
 

@@ -25,9 +25,10 @@ def complete(kept: Mapping[str, str], renewed: Collection[str], addresses: Addre
         )
     values = {name: value for name, value in kept.items() if name not in renewed}
     new = {secret.name: secret.form.new(addresses) for secret in SECRETS if secret.name not in values}
-    if found := [*problems(values | new)]:
+    made = {name: value for name, value in new.items() if value} | values
+    if found := [*problems(made)]:
         raise PermanentError("\n  ".join(["The secrets are not usable, so nothing was written:", *found]))
-    return {secret.name: (values | new)[secret.name] for secret in SECRETS}
+    return {secret.name: made[secret.name] for secret in SECRETS if secret.name in made}
 
 
 def problems(values: Mapping[str, str]) -> Iterator[str]:
@@ -37,6 +38,8 @@ def problems(values: Mapping[str, str]) -> Iterator[str]:
     owners: dict[str, str] = {}
     for secret in SECRETS:
         value = values.get(secret.name, "")
+        if not value and secret.is_optional:
+            continue
         problem = secret.form.problem(value) if value else "none"
         if problem:
             yield f"{secret.name}: expected {secret.form.text}; got {problem}."

@@ -32,6 +32,7 @@ def openssl(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
         (f"{EDGE}/internal.pem", "okr-api", "sslserver"),
         (f"{EDGE}/internal.pem", "okr-api", "sslclient"),
         (f"{APP}/internal.pem", "okr-api", "sslserver"),
+        (f"{APP}/internal.pem", APP, "sslserver"),
         ("client.pem", "okr-client", "sslclient"),
         (f"{DATA}/postgres.pem", DATA, "sslserver"),
         (f"{DATA}/redis.pem", DATA, "sslserver"),

@@ -3,25 +3,25 @@
 import re
 import shlex
 import subprocess
-from collections import defaultdict
 from pathlib import Path
 
 import pytest
 import yaml
 
+from infra.certificates.hosts import Hosts, issue
 from infra.kafka.rights import USERS
 from infra.local.executables import ROOT
 from infra.secrets.forms import Addresses
 from infra.secrets.generate import complete, problems
-from infra.secrets.table import BROKERS, BY_NAME, KAFKA, REDIS, ROLES, SECRETS, markdown
+from infra.secrets.table import BROKERS, BY_NAME, KAFKA, REDIS, ROLES, SECRETS, markdown, units_by_secret
 from infra.secrets.vault import from_text, to_text
 from lakehouse.configuration.requirements import violations
 from lakehouse.errors import PermanentError
 from lakehouse.settings import Settings
 
 PAGE = ROOT / "docs" / "secrets.md"
-UNITS = ROOT / "infra" / "server" / "systemd"
 ADDRESSES = Addresses("data.example.org:5432", "data.example.org:6379", "/etc/okr/tls/ca.pem")
+REQUIRED = [secret.name for secret in SECRETS if not secret.is_optional]
 NEW = ("secrets", "new", "--postgres=data.example.org:5432", "--redis=data.example.org:6379")
 
 
@@ -31,20 +31,12 @@ def okr(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_table_names_exactly_the_units_that_load_each_secret() -> None:
-    loading: dict[str, set[str]] = defaultdict(set)
-    for file in UNITS.rglob("*"):
-        text = file.read_text(encoding="utf-8") if file.is_file() else ""
-        unit = file.parent.name.removesuffix(".service.d") if file.suffix == ".conf" else file.stem
-        for name in re.findall(r"^LoadCredential=\S+:/etc/okr/secrets/okr_(\S+)$", text, re.MULTILINE):
-            loading[name].add(unit)
-    listed = {
-        secret.name: {re.sub("^okr-airflow-.*", "okr-airflow-", unit) for unit in secret.units}
-        if "okr-airflow-" in loading[secret.name]
-        else set(secret.units)
-        for secret in SECRETS
-    }
-    assert {name: units for name, units in listed.items() if units} == {k: v for k, v in loading.items() if v}
+def test_the_table_has_every_secret_that_a_unit_loads_and_says_what_uses_it() -> None:
+    loaded = units_by_secret()
+    assert len(loaded) > 20
+    assert loaded.keys() <= BY_NAME.keys()
+    assert {"okr-api@", "okr-land@", "okr-state"} == loaded["field_encryption_key"]
+    assert [secret.name for secret in SECRETS if not (loaded[secret.name] or secret.commands)] == []
 
 
 def test_each_user_of_kafka_has_a_password() -> None:
@@ -72,7 +64,7 @@ def test_a_new_vault_is_yaml_with_all_secrets_that_the_check_accepts() -> None:
     made = okr(*NEW)
     assert made.returncode == 0, made.stderr
     values = yaml.safe_load(made.stdout)["vault_okr_secrets"]
-    assert [*values] == [*BY_NAME]
+    assert [*values] == REQUIRED
     checked = okr("secrets", "check", "-", stdin=made.stdout)
     assert checked.stdout == "All secrets have the right form.\n", checked.stderr
 
@@ -101,6 +93,16 @@ def test_secrets_that_a_new_release_needs_are_added() -> None:
     after = complete(before, (), ADDRESSES)
     assert after["metrics_token"] not in ("", missing)
     assert {name: after[name] for name in before} == before
+
+
+def test_the_key_of_the_certificate_for_other_hosts_is_added(tmp_path: Path) -> None:
+    issue(tmp_path / "ca", Hosts("", ["edge.example.org"], ["app.example.org"], []), print)
+    key = tmp_path / "ca" / "client-key.pem"
+    made = okr(*NEW, f"--client-key={key}")
+    values = from_text(made.stdout)
+    assert values["client_key"] == key.read_text(encoding="ascii").strip()
+    assert yaml.safe_load(made.stdout)["vault_okr_secrets"] == values
+    assert [*problems(values)] == []
 
 
 def test_keys_of_personal_fields_are_never_replaced() -> None:
@@ -138,6 +140,7 @@ def test_two_keys_of_personal_fields_stay_on_two_lines() -> None:
         ),
         ("redis_url", "rediss://okr_state:0123456789abcdef@h:6379/0", "another user"),
         ("redis_url", "rediss://0123456789abcdef@h:6379/0", "another user"),
+        ("client_key", "-----BEGIN PRIVATE KEY-----\nbcdef\n-----END PRIVATE KEY-----", "is no such key"),
         ("redis_url", "https://h", "does not start with rediss://"),
         ("mlflow_pasword", "0123456789abcdef", "Correct the name"),
     ],
