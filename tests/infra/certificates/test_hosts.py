@@ -1,5 +1,6 @@
 """The certificates of hosts: openssl accepts each for its names and uses, and a second run keeps valid ones."""
 
+import re
 import stat
 import subprocess
 from datetime import timedelta
@@ -9,6 +10,7 @@ import pytest
 
 from infra.certificates import hosts as certificates
 from infra.certificates.hosts import Hosts, issue
+from infra.local.executables import ROOT
 from lakehouse.errors import PermanentError
 
 EDGE, APP, DATA, PUBLIC = "edge.example.org", "app.example.org", "data.example.org", "okr.example.org"
@@ -90,3 +92,19 @@ def test_certificates_that_would_outlive_their_authority_are_refused(
     monkeypatch.setattr(certificates, "LIFE", certificates.AUTHORITY_LIFE + timedelta(days=1))
     with pytest.raises(PermanentError, match=r"ends soon.*replace an authority"):
         issue(folder, HOSTS, print)
+
+
+def test_the_command_of_the_installation_page_makes_all_files_of_its_table(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "installation.md").read_text(encoding="utf-8")
+    (command,) = re.findall(r"<!-- run: certificates -->\n```\n(.*?)```", page, re.DOTALL)
+    command = command.replace(".venv/bin/", f"{ROOT}/.venv/bin/")
+    done = subprocess.run(
+        ["bash", "-euc", command], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.stdout.endswith("All certificates in ca are valid for more than 60 days.\n"), done.stderr
+    named = {
+        name
+        for row in re.findall(r"^\| `.*?\.pem.*$", page, re.MULTILINE)
+        for name in re.findall(r"[a-z-]+\.pem", row.split("|")[1])
+    }
+    assert {file.name for file in (tmp_path / "ca").rglob("*.pem")} == named | {"ca-key.pem"}

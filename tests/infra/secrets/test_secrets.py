@@ -20,9 +20,9 @@ from lakehouse.errors import PermanentError
 from lakehouse.settings import Settings
 
 PAGE = ROOT / "docs" / "secrets.md"
-ADDRESSES = Addresses("data.example.org:5432", "data.example.org:6379", "/etc/okr/tls/ca.pem")
+ADDRESSES = Addresses("data-1.example.org:5432", "data-1.example.org:6379", "/etc/okr/tls/ca.pem")
 REQUIRED = [secret.name for secret in SECRETS if not secret.is_optional]
-NEW = ("secrets", "new", "--postgres=data.example.org:5432", "--redis=data.example.org:6379")
+NEW = ("secrets", "new", "--postgres=data-1.example.org:5432", "--redis=data-1.example.org:6379")
 
 
 def okr(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
@@ -56,8 +56,8 @@ def test_the_data_host_of_the_docs_has_the_secrets_of_its_commands() -> None:
     assert block is not None
     hosts = yaml.safe_load(block[1])
     on_data = {secret.name for secret in SECRETS if {*secret.commands} & {ROLES, REDIS, KAFKA, BROKERS}}
-    assert {*hosts["data.example.org"]["okr_extra_secrets"]} == on_data
-    assert {*hosts["app.example.org"]["okr_extra_secrets"]} <= BY_NAME.keys()
+    assert {*hosts["data-1.example.org"]["okr_extra_secrets"]} == on_data
+    assert {*hosts["app-1.example.org"]["okr_extra_secrets"]} <= BY_NAME.keys()
 
 
 def test_a_new_vault_is_yaml_with_all_secrets_that_the_check_accepts() -> None:
@@ -72,7 +72,7 @@ def test_a_new_vault_is_yaml_with_all_secrets_that_the_check_accepts() -> None:
 def test_production_accepts_the_generated_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     authority = tmp_path / "ca.pem"
     authority.touch()
-    addresses = Addresses("data.example.org:5432", "data.example.org:6379", str(authority))
+    addresses = Addresses("data-1.example.org:5432", "data-1.example.org:6379", str(authority))
     for name, value in complete({}, (), addresses).items():
         monkeypatch.setenv(f"OKR_{name.upper()}", value)
     monkeypatch.setenv("OKR_ENVIRONMENT", "production")

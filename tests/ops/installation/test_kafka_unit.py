@@ -89,7 +89,7 @@ def prepare(machine: Machine, password: str) -> None:
         PAGE.read_text(encoding="utf-8")
         .partition("### Kafka")[2]
         .partition("## 5.")[0]
-        .replace("data.example.org", "localhost")
+        .replace("data-1.example.org", "localhost")
     )
     (created,) = re.findall(r"^useradd .*$", text, re.MULTILINE)
     (prepared,) = re.findall(r"<!-- run: kafka -->\n```\n(.*?)```", text, re.DOTALL)

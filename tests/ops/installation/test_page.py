@@ -27,7 +27,7 @@ from infra.secrets.generate import complete
 from tests.ops.conftest import RequirePrograms
 
 PAGE = ROOT / "docs" / "installation.md"
-HOST = "localhost"  # in the place of data.example.org
+HOST = "localhost"  # in the place of data-1.example.org
 MOVED = ("/etc/", "/var/lib/kafka", "/var/log/kafka", "/opt/kafka")
 
 
@@ -68,7 +68,9 @@ class DataHost:
     def moved(self, text: str) -> str:
         """Return commands or settings for this folder, with free ports, and without the user `kafka`."""
         text = (
-            text.replace("data.example.org", HOST).replace(" -o kafka -g kafka", "").replace("runuser -u kafka -- ", "")
+            text.replace("data-1.example.org", HOST)
+            .replace(" -o kafka -g kafka", "")
+            .replace("runuser -u kafka -- ", "")
         )
         for path in MOVED:
             text = text.replace(path, f"{self.root}{path}")
