@@ -9,12 +9,15 @@ import typer
 
 from infra.analysts.commands import group as analysts
 from infra.audit.commands import group as installation
+from infra.certificates.commands import group as certificates
 from infra.deploy.commands import app as deployment
 from infra.firewall.commands import group as firewall
 from infra.kafka.commands import group as kafka
 from infra.migrations.commands import app as migrations
 from infra.nginx.commands import group as nginx
+from infra.postgres.commands import group as postgres
 from infra.redis.commands import group as redis
+from infra.secrets.commands import group as secrets
 from infra.server.commands import group as server
 
 if TYPE_CHECKING:
@@ -29,7 +32,10 @@ app.add_typer(installation, name="installation")
 app.add_typer(server, name="server", hidden=True)  # systemd units run it
 app.add_typer(nginx, name="nginx")
 app.add_typer(kafka, name="kafka")
+app.add_typer(postgres, name="postgres")
 app.add_typer(redis, name="redis")
+app.add_typer(secrets, name="secrets")
+app.add_typer(certificates, name="certificates")
 INTERRUPTED = 130  # exit status of a process that Ctrl-C interrupted
 
 Only = Annotated[

@@ -7,22 +7,28 @@ when they are recreated: by `infra/containers/up`, or by `kubectl rollout restar
 """
 
 import argparse
-import base64
 import os
-import secrets
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from infra.kafka.rights import USERS as KAFKA_USERS
-from infra.local.generated_secrets import DATABASE_ROLES, REDIS_PASSWORDS, SECRETS, new_secret
+from infra.local.generated_secrets import DATABASE_ROLES, REDIS_PASSWORDS, new_secret
 from infra.redis import users as redis_users
+from infra.secrets.forms import PASSWORD_BYTES, Addresses, Dsn, RedisUrl
+from infra.secrets.table import SECRETS
 from lakehouse.errors import OkrError, PermanentError
 
 GROUP_ID = 10001  # the group of the containers' user
 MODE = 0o440
-# All secrets of the local stack but its id, and the login `analyst`, for which servers have one login per analyst.
-GENERATED = {name: size for name, size in SECRETS.items() if name not in ("OKR_STACK_ID", "OKR_PG_ANALYST_PASSWORD")}
+# In the network of the compose file, the broker's administrator needs no password (kafka.properties).
+ONLY_ON_SERVERS = ("redis_admin_url", "kafka_password_broker", "kafka_password_admin")
+# The variables of the passwords of PostgreSQL's roles (infra/local/postgres_bootstrap.sql). The addresses contain them.
+DATABASE_PASSWORDS = {
+    "postgres": "OKR_PG_SUPERUSER_PASSWORD",
+    **{f"okr_{role}": f"OKR_PG_{role.upper()}_PASSWORD" for role in DATABASE_ROLES},
+    "airflow": "OKR_PG_AIRFLOW_PASSWORD",
+    "mlflow": "OKR_PG_MLFLOW_PASSWORD",
+}
 
 
 def main(arguments: list[str]) -> None:
@@ -31,8 +37,9 @@ def main(arguments: list[str]) -> None:
     folder: Path = options.folder
     if not folder.is_dir():
         raise PermanentError(f"{folder} is not a folder. Create it first: install -d -m 0750 -g {GROUP_ID} {folder}")
-    values = _generated(folder)
-    written = [*_write(folder, values), *_write(folder, _derived(values, options))]
+    passwords = _passwords(folder)
+    addresses = Addresses(options.postgres, options.redis, options.ca)
+    written = [*_write(folder, passwords), *_write(folder, _others(passwords, addresses))]
     for name in written:
         sys.stdout.write(f"{folder / name}\n")
     sys.stdout.write(f"{len(written)} secrets written; existing files were kept.\n")
@@ -49,37 +56,37 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _generated(folder: Path) -> dict[str, str]:
-    """Return the passwords and keys, those of existing files if there are any."""
-    new = {name: new_secret(size) for name, size in GENERATED.items()}
-    new |= {f"OKR_KAFKA_PASSWORD_{user.removeprefix('okr-').upper()}": new_secret(24) for user in KAFKA_USERS}
-    # Whoever has it and a backup can read the names of persons, so keep a copy, but not beside the backups.
-    new["OKR_FIELD_ENCRYPTION_KEY"] = base64.b64encode(secrets.token_bytes(32)).decode()
-    existing = {name: folder / name.lower() for name in new if (folder / name.lower()).is_file()}
-    return new | {name: file.read_text(encoding="ascii").strip() for name, file in existing.items()}
-
-
-def _derived(values: Mapping[str, str], options: argparse.Namespace) -> dict[str, str]:
-    """Return the addresses, which contain passwords, and Redis' file of users."""
-    verified = f"sslmode=verify-full&sslrootcert={options.ca}"
-
-    def dsn(role: str, password: str, database: str = "okr", query: str = verified, scheme: str = "postgresql") -> str:
-        return f"{scheme}://{role}:{values[f'OKR_PG_{password}_PASSWORD']}@{options.postgres}/{database}?{query}"
-
-    def redis(user: str) -> str:
-        return f"rediss://{user}:{values[REDIS_PASSWORDS[user]]}@{options.redis}/0"
-
+def _passwords(folder: Path) -> dict[str, str]:
+    """Return the passwords that addresses contain, those of existing files if there are any."""
+    names = (*DATABASE_PASSWORDS.values(), *REDIS_PASSWORDS.values())
+    existing = {name: folder / name.lower() for name in names if (folder / name.lower()).is_file()}
     return {
-        **{f"OKR_DSN_{role.upper()}": dsn(f"okr_{role}", role.upper()) for role in DATABASE_ROLES},
-        "OKR_PG_SUPERUSER_DSN": dsn("postgres", "SUPERUSER", "postgres"),
-        "OKR_MLFLOW_STORE_URI": dsn("mlflow", "MLFLOW", "mlflow"),
-        "OKR_AIRFLOW_DSN": dsn("airflow", "AIRFLOW", "airflow", scheme="postgresql+psycopg2"),
+        name: existing[name].read_text(encoding="ascii").strip() if name in existing else new_secret(PASSWORD_BYTES)
+        for name in names
+    }
+
+
+def _others(passwords: Mapping[str, str], addresses: Addresses) -> dict[str, str]:
+    """Return the secrets of the table, and what only containers need: more addresses of Airflow, and Redis' users."""
+    values = {}
+    for secret in SECRETS:
+        form = secret.form
+        if secret.is_optional or secret.name in ONLY_ON_SERVERS:
+            continue
+        if isinstance(form, Dsn):
+            value = form.with_password(passwords[DATABASE_PASSWORDS[form.role]], addresses)
+        elif isinstance(form, RedisUrl):
+            value = form.with_password(passwords[REDIS_PASSWORDS[form.user]], addresses)
+        else:
+            value = form.new(addresses)
+        values[f"OKR_{secret.name.upper()}"] = value
+    airflow = f"airflow:{passwords[DATABASE_PASSWORDS['airflow']]}@{addresses.postgres}/airflow"
+    users = redis_users.acl_rules({user: passwords[name] for user, name in REDIS_PASSWORDS.items()})
+    return values | {
+        "OKR_AIRFLOW_DSN": f"postgresql+psycopg2://{airflow}?sslmode=verify-full&sslrootcert={addresses.ca_file}",
         # asyncpg has other names for the parameters, and reads the authorities from PGSSLROOTCERT.
-        "OKR_AIRFLOW_DSN_ASYNC": dsn("airflow", "AIRFLOW", "airflow", "ssl=verify-full", "postgresql+asyncpg"),
-        **{f"OKR_{setting.upper()}": redis(user) for user, setting in redis_users.URLS.items()},
-        "OKR_REDIS_USERS": "\n".join(
-            redis_users.acl_rules({user: values[name] for user, name in REDIS_PASSWORDS.items()})
-        ),
+        "OKR_AIRFLOW_DSN_ASYNC": f"postgresql+asyncpg://{airflow}?ssl=verify-full",
+        "OKR_REDIS_USERS": "\n".join(users),
     }
 
 

@@ -21,9 +21,9 @@ WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = wanted.role)
 \gexec
 
 -- The members of okr_analyst are the logins of analysts (infra/analysts). The members of okr_service are the platform's
--- own roles.
+-- own roles. The first migrations name the local stack's login `analyst`, which on a server stays without a login.
 SELECT format('CREATE ROLE %I NOLOGIN', wanted.role)
-FROM (VALUES ('okr_analyst'), ('okr_service')) AS wanted (role)
+FROM (VALUES ('okr_analyst'), ('okr_service'), ('analyst')) AS wanted (role)
 WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = wanted.role)
 \gexec
 

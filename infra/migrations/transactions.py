@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from infra.migrations.revisions import FOLDER, unknown
+from infra.postgres.version import require_version
 from lakehouse.connection_limits import Limits
 from lakehouse.errors import PermanentError, RetryableError
 from lakehouse.postgres_tls import certificate_problem
@@ -28,7 +29,7 @@ def transaction(dsn_owner: str, limits: Limits) -> "Iterator[tuple[Connection, C
 
     Raises:
         RetryableError: the database cannot be reached, or a limit was exceeded.
-        PermanentError: a revision failed, or this code does not know the database's revision.
+        PermanentError: the server is too old, a revision failed, or this code does not know the database's revision.
     """
     import psycopg
     from alembic.util.exc import CommandError
@@ -39,6 +40,7 @@ def transaction(dsn_owner: str, limits: Limits) -> "Iterator[tuple[Connection, C
     engine = create_engine(url, poolclass=NullPool)
     try:
         with engine.begin() as connection:
+            require_version(int(connection.execute(text("SHOW server_version_num")).scalar_one()))
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": ADVISORY_LOCK_ID})
             yield connection, _config(connection)
     except (exc.DBAPIError, psycopg.Error) as error:

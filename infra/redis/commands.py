@@ -6,23 +6,30 @@ from typing import Annotated
 import typer
 
 group = typer.Typer(no_args_is_help=True, help="Print the Redis users (ACL file) of a server.")
-AdminPassword = Annotated[
+MODE = 0o640
+Output = Annotated[
     Path | None,
-    typer.Option(help="File with the password of okr_admin, who may do everything."),
+    typer.Option(help="Replace this file instead, readable by the group of its folder. On failure, it is unchanged."),
 ]
 
 
 @group.command()
-def users(admin_password_file: AdminPassword = None) -> None:
+def users(output: Output = None) -> None:
     """Print the access control list (`aclfile`) of Redis, which contains hashes of the passwords.
 
-    The passwords of the services come from OKR_REDIS_URL, OKR_REDIS_STATE_URL and OKR_REDIS_METRICS_URL. After you have
-    changed the file, `redis-cli ACL LOAD` applies it.
+    The passwords come from OKR_REDIS_URL, OKR_REDIS_STATE_URL, OKR_REDIS_METRICS_URL and, if it is set,
+    OKR_REDIS_ADMIN_URL. After you have changed the file, `redis-cli ACL LOAD` applies it.
     """
-    from infra.redis.users import ADMIN, acl_rules, passwords_in
+    import os
+
+    from infra.redis.users import acl_rules, passwords_in
+    from lakehouse.atomic_replace import replace_file
     from lakehouse.settings import load_settings
 
-    passwords = passwords_in(load_settings())
-    if admin_password_file is not None:
-        passwords[ADMIN] = admin_password_file.read_text(encoding="utf-8").removesuffix("\n")
-    typer.echo("\n".join(acl_rules(passwords)))
+    rules = acl_rules(passwords_in(load_settings()))
+    if output is None:
+        typer.echo("\n".join(rules))
+        return
+    replace_file(output, "".join(f"{rule}\n" for rule in rules), mode=MODE)
+    os.chown(output, -1, output.parent.stat().st_gid)
+    typer.echo(f"{output} has {len(rules) - 1} users.")

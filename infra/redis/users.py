@@ -44,13 +44,14 @@ def acl_rules(passwords: Mapping[str, str]) -> list[str]:
 
 
 def passwords_in(settings: Settings) -> dict[str, str]:
-    """Return the passwords of the services' users, from the addresses of Redis in the settings.
+    """Return the passwords of the services' users and, if its address is set, of the administrator.
 
     Raises:
         PermanentError: an address is missing or names another user.
     """
     found = {}
-    for name, field in URLS.items():
+    admin = {ADMIN: "redis_admin_url"} if settings.redis_admin_url.get_secret_value() else {}
+    for name, field in (URLS | admin).items():
         url = urlsplit(settings.require(field))
         if url.username != name or not url.password:
             raise PermanentError(

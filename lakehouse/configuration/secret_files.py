@@ -1,7 +1,8 @@
 """Read secrets from files: those that `OKR_<SECRET>_FILE` names, and systemd's credentials.
 
-Unlike variables, files do not appear in a process's environment. `LoadCredential=okr_jwt_secret:/etc/okr/jwt_secret` in
-a systemd unit gives its service the credential `okr_jwt_secret`, which sets OKR_JWT_SECRET.
+Unlike variables, files do not appear in a process's environment. In a systemd unit,
+`LoadCredential=okr_jwt_secret:/etc/okr/secrets/okr_jwt_secret` gives its service the credential `okr_jwt_secret`, which
+sets OKR_JWT_SECRET.
 """
 
 import os

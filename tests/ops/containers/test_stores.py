@@ -161,7 +161,7 @@ def test_postgresql_accepts_its_settings(postgres: Settings, test_stack: Stack) 
         ]
         return subprocess.run(command, cwd=home, capture_output=True, text=True, timeout=20, check=False)
 
-    text = (FOLDER / "postgresql.conf").read_text(encoding="utf-8")
+    text = (ROOT / "infra" / "postgres" / "postgresql.conf").read_text(encoding="utf-8")
     assert value("reserved_connections", text).stdout == "100\n"
     assert value("log_statement", text).stdout == "none\n"
     wrong = value("log_statement", f"{text}no_such_setting = 1\n")

@@ -1,4 +1,4 @@
-"""A broker with the settings of infra/kafka/server.properties, and with listeners whose certificates are wrong."""
+"""A broker with the settings of infra/kafka for a cluster of one, and with listeners whose certificates are wrong."""
 
 import secrets
 import shutil
@@ -26,9 +26,6 @@ START_SECONDS = 60
 ADMIN = "okr-admin"
 LISTENERS = ("CLIENTS", "EXPIRED", "OTHERHOST", "PLAINTEXT")
 SMALL = {
-    "default.replication.factor": 1, "min.insync.replicas": 1, "offsets.topic.replication.factor": 1,
-    "transaction.state.log.replication.factor": 1, "transaction.state.log.min.isr": 1,
-    "share.coordinator.state.topic.replication.factor": 1, "share.coordinator.state.topic.min.isr": 1,
     "offsets.topic.num.partitions": 1, "group.initial.rebalance.delay.ms": 0, "num.network.threads": 2,
     "num.io.threads": 2, "background.threads": 2,
 }  # fmt: skip
@@ -56,7 +53,7 @@ class SecuredBroker:
 
 @contextmanager
 def running_broker(folder: Path, authority: CertificateAuthority) -> Iterator[SecuredBroker]:
-    """Format the storage as docs/connections.md says, start the broker, create the topics, and stop it at the end."""
+    """Format the storage as docs/installation.md says, start the broker, create the topics, and stop it at the end."""
     kafka_jars.fetch(print)
     passwords = {name: secrets.token_hex(24) for name in ("okr-broker", ADMIN)}
     ports: dict[str, int] = {}
@@ -85,7 +82,8 @@ def _settings(folder: Path, ports: dict[str, int], authority: CertificateAuthori
     vault = folder / "secrets"
     vault.mkdir()
     (vault / "broker_password").write_text(passwords["okr-broker"], encoding="ascii")
-    text = (ROOT / "infra" / "kafka" / "server.properties").read_text(encoding="utf-8")
+    sources = [ROOT / "infra" / "kafka" / name for name in ("server.properties", "one_broker.properties")]
+    text = "".join(source.read_text(encoding="utf-8") for source in sources)
     changes = SMALL | {
         "controller.quorum.voters": f"1@localhost:{ports['CONTROLLER']}",
         "listeners": ",".join(f"{name}://127.0.0.1:{port}" for name, port in ports.items()),

@@ -33,7 +33,7 @@ class SecuredRedis:
         """Return settings with the addresses of all services."""
         urls = {
             field: SecretStr(f"{scheme}://{user}:{self.passwords[user]}@localhost:{self.port}/0")
-            for user, field in URLS.items()
+            for user, field in (URLS | {ADMIN: "redis_admin_url"}).items()
         }
         return Settings(ca_file=str(ca_file or self.ca_file), **urls)  # type: ignore[arg-type]
 

@@ -1,6 +1,7 @@
 """Redis by rediss://: clients trust OKR_CA_FILE and refuse wrong servers. No user has a right that it never uses."""
 
 import os
+import stat
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 import redis
+from pydantic import SecretStr
 
 from infra.redis.users import COMMANDS, METRICS, SERVING, STATE, acl_rules
 from ingestion.sources.metrics.service_probes import redis_up
@@ -162,19 +164,35 @@ def test_the_figures_of_the_rights(secured_redis: SecuredRedis) -> None:
     report("Rights in Redis", ["user", "commands allowed", "commands forbidden"], rows, "Commands of Redis 7.")
 
 
+def okr_redis_users(settings: Settings, folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    names = ("redis_url", "redis_state_url", "redis_metrics_url", "redis_admin_url")
+    addresses = {f"OKR_{name.upper()}": getattr(settings, name).get_secret_value() for name in names}
+    return subprocess.run(
+        [Path(sys.executable).with_name("okr"), "redis", "users", *options],
+        env={"PATH": os.environ["PATH"], "OKR_STATE": str(folder)} | addresses,
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+
 def test_the_command_prints_the_list_that_the_server_uses(secured_redis: SecuredRedis, tmp_path: Path) -> None:
-    password_file = tmp_path / "admin"
-    password_file.write_text(secured_redis.passwords["okr_admin"] + "\n")
-    settings = secured_redis.settings()
-    environment = {name: settings.require(name) for name in ("redis_url", "redis_state_url", "redis_metrics_url")}
-    printed = subprocess.run(
-        [Path(sys.executable).with_name("okr"), "redis", "users", "--admin-password-file", str(password_file)],
-        env={"PATH": os.environ["PATH"], "OKR_STATE": str(tmp_path)}
-        | {f"OKR_{name.upper()}": value for name, value in environment.items()},
-        capture_output=True, text=True, timeout=60, check=True,
-    ).stdout  # fmt: skip
+    printed = okr_redis_users(secured_redis.settings(), tmp_path).stdout
     assert sorted(printed.splitlines()) == sorted(acl_rules(secured_redis.passwords))
     assert not [password for password in secured_redis.passwords.values() if password in printed]
+
+
+def test_a_wrong_setting_leaves_the_file_of_users_and_a_right_one_replaces_it(
+    secured_redis: SecuredRedis, tmp_path: Path
+) -> None:
+    file, settings = tmp_path / "okr.acl", secured_redis.settings()
+    file.write_text("user default off\n", encoding="ascii")
+    os.chown(tmp_path, -1, 65_534)
+    wrong = okr_redis_users(settings.model_copy(update={"redis_url": SecretStr("")}), tmp_path, f"--output={file}")
+    assert wrong.returncode != 0
+    assert file.read_text(encoding="ascii") == "user default off\n"
+    right = okr_redis_users(settings, tmp_path, f"--output={file}")
+    assert right.stdout == f"{file} has 4 users.\n", right.stderr
+    assert sorted(file.read_text(encoding="ascii").splitlines()) == sorted(acl_rules(secured_redis.passwords))
+    assert (stat.S_IMODE(file.stat().st_mode), file.stat().st_gid) == (0o640, 65_534)
 
 
 def commands(admin: "redis.Redis") -> set[str]:
