@@ -70,6 +70,7 @@ def _component_scores(model: ForecastModel, test: Rows, outcome: "NDArray[float6
     margins = {
         "trees_alone": model.trees.margins(boosted_matrix(test)),
         "logistic_alone": model.logistic.margins(logistic_matrix(test)),
+        "noise_regression_alone": model.noise.margins(test),
     }
     return {name: scores(outcome, 1.0 / (1.0 + np.exp(-margin))) for name, margin in margins.items()}
 

@@ -31,6 +31,10 @@ REQUIRED_FEATURES = (
     "check_ins",
     "days_remaining",
     "days_since_check_in",
+    "noise_ratio",
+    "peer_drift",
+    "reversion_ratio",
+    "season_ratio",
 )
 
 

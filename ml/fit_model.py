@@ -1,19 +1,23 @@
 """Fit a forecast model to labelled rows. All functions are pure and perform no I/O."""
 
+from collections.abc import Iterator
+
 from lakehouse.errors import TOO_LITTLE_DATA, PermanentError
-from ml.boosted_trees import fit_boosted
-from ml.design_matrix import boosted_matrix, logistic_matrix
-from ml.feature_mart import REQUIRED_FEATURES
+from ml.blend import PastCycle, blend_weight, blended
+from ml.boosted_trees import BoostedTrees, fit_boosted
+from ml.design_matrix import BOOSTED, boosted_matrix, logistic_matrix
 from ml.feature_rows import Rows
 from ml.forecast_model import ForecastModel, pace_margins
 from ml.hyperparameters import Hyperparameters
-from ml.logistic_regression import fit_logistic
+from ml.logistic_regression import LogisticModel, fit_logistic
 from ml.no_check_in_forecast import fit_no_check_in_forecast
+from ml.noise_regression import fit_noise_regression
 from ml.owner_confidence import fit_owner_weight
-from ml.score_interval import INTERVAL_LEVEL, fit_bands
 from ml.threshold_augmentation import augment
+from ml.train_test_split import periods_of, split_at
 
 MIN_KEY_RESULTS = 20
+WEIGHED_PERIODS = 4  # the newest ones; for each of them, the pace model is fitted again
 
 
 class InsufficientData(PermanentError):
@@ -34,19 +38,43 @@ def fit(rows: Rows, hyperparameters: Hyperparameters) -> ForecastModel:
 
     check_outcomes(rows)
     check_ins = rows.take(rows["as_of_kind"] == "check_in")
-    augmented = augment(check_ins, hyperparameters.thresholds, hyperparameters.span)
-    features = Rows({name: check_ins.numbers(name) for name in REQUIRED_FEATURES}).take(augmented.row)
-    trees = fit_boosted(boosted_matrix(features, augmented.shift), augmented.label, hyperparameters)
-    logistic = fit_logistic(logistic_matrix(features, augmented.shift), augmented.label, hyperparameters)
+    trees, logistic = fit_paces(check_ins, hyperparameters)
+    noise, weight = fit_noise_regression(check_ins), blend_weight(_past_cycles(check_ins, hyperparameters))
+    margins = blended(pace_margins(trees, logistic, check_ins), noise.margins(check_ins), weight)
     return ForecastModel(
         trees=trees,
         logistic=logistic,
-        owner=fit_owner_weight(check_ins, pace_margins(trees, logistic, check_ins)),
-        bands=fit_bands(check_ins, INTERVAL_LEVEL),
-        no_check_in=fit_no_check_in_forecast(rows.take(rows["as_of_kind"] != "current"), INTERVAL_LEVEL),
+        noise=noise,
+        weight=weight,
+        owner=fit_owner_weight(check_ins, margins),
+        no_check_in=fit_no_check_in_forecast(rows.take(rows["as_of_kind"] != "current")),
         trained_until=str(np.max(check_ins["period_end"])),
         outcomes_known_until=max(rows["outcome_known_at"]).isoformat(),
     )
+
+
+def fit_paces(check_ins: Rows, hyperparameters: Hyperparameters) -> tuple[BoostedTrees, LogisticModel]:
+    """Fit the two parts of the pace model to labelled check-ins."""
+    augmented = augment(check_ins, hyperparameters.thresholds, hyperparameters.span)
+    features = Rows({name: check_ins.numbers(name) for name in BOOSTED}).take(augmented.row)
+    trees = fit_boosted(boosted_matrix(features, augmented.shift), augmented.label, hyperparameters)
+    return trees, fit_logistic(logistic_matrix(features, augmented.shift), augmented.label, hyperparameters)
+
+
+def _past_cycles(check_ins: Rows, hyperparameters: Hyperparameters) -> Iterator[PastCycle]:
+    """Yield forecasts of the newest periods, each by members that were fitted to what had closed before it.
+
+    Periods with too little training data before them are omitted.
+    """
+    for period in sorted(set(periods_of(check_ins)))[-WEIGHED_PERIODS:]:
+        split = split_at(check_ins, period)
+        train, test = check_ins.take(split.train), check_ins.take(split.test)
+        try:
+            check_outcomes(train)
+        except InsufficientData:
+            continue
+        paces = pace_margins(*fit_paces(train, hyperparameters), test)
+        yield PastCycle(paces, fit_noise_regression(train).margins(test), test.outcomes())
 
 
 def check_outcomes(rows: Rows) -> None:

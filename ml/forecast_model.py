@@ -1,7 +1,8 @@
 """The trained model, which computes the probability, the interval and the reasons of each forecast.
 
-The model averages the log-odds of the boosted trees and of a logistic regression, and then adds the effect of the
-owner's confidence. It is stored as two files, `trees.ubj` (in XGBoost's format) and `model.json`, never as a pickle.
+The model averages the log-odds of two members: the pace model (boosted trees and a logistic regression) and the noise
+regression. Then it adds the effect of the owner's confidence. It is stored as two files, `trees.ubj` (in XGBoost's
+format) and `model.json`, never as a pickle.
 `row_forecast` computes the same for the single rows that callers of POST /predict send.
 """
 
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from lakehouse.errors import PermanentError
 from ml import forecast_reasons
+from ml.blend import blended, blended_contributions
 from ml.boosted_trees import BoostedTrees
 from ml.design_matrix import BOOSTED, LOGISTIC, boosted_matrix, logistic_matrix
 from ml.feature_mart import REQUIRED_FEATURES
@@ -21,15 +23,18 @@ from ml.feature_rows import Rows, rows_of_mappings
 from ml.forecaster_protocol import Forecast
 from ml.logistic_regression import LogisticModel
 from ml.no_check_in_forecast import NoCheckInForecast
+from ml.noise_regression import NOISE_FEATURES, NoiseRegression
 from ml.owner_confidence import OwnerWeight
-from ml.score_interval import INTERVAL_LEVEL, Bands, reconcile
+from ml.score_interval import intervals
 
 if TYPE_CHECKING:
-    from numpy import float64
+    from numpy import bool_, float64
     from numpy.typing import NDArray
 
-FORMAT = 1
+FORMAT = 2
 TREES_FILE, MODEL_FILE = "trees.ubj", "model.json"
+FEATURE_LISTS = {"boosted": BOOSTED, "logistic_columns": LOGISTIC, "noise_features": NOISE_FEATURES}
+MIN_SHARE = 1e-6  # of key results without check-ins; a share of 0 has no log-odds
 
 
 class IncompatibleModel(PermanentError):
@@ -40,15 +45,16 @@ class IncompatibleModel(PermanentError):
 class ForecastModel:
     """Forecasts key results from their feature rows.
 
-    `trained_until` is the last day of the newest cycle that the model was trained on. `outcomes_known_until` is the
-    time at which the last training outcome became known (ISO 8601 with a time zone), or None for models that were saved
-    before this field existed.
+    `weight` (0-1) is the weight of the noise regression. `trained_until` is the last day of the newest cycle that the
+    model was trained on. `outcomes_known_until` is the time at which the last training outcome became known (ISO 8601
+    with a time zone), or None for models that were saved before this field existed.
     """
 
     trees: BoostedTrees
     logistic: LogisticModel
+    noise: NoiseRegression
+    weight: float
     owner: OwnerWeight
-    bands: Bands
     no_check_in: NoCheckInForecast
     trained_until: str
     outcomes_known_until: str | None = None
@@ -58,34 +64,36 @@ class ForecastModel:
     def margins(self, rows: Rows) -> "NDArray[float64]":
         """Return the log-odds of each row. Every row must have a check-in."""
         added, shared = self.owner.effects(rows)
-        return self.owner.scale(rows) * pace_margins(self.trees, self.logistic, rows) + added + shared
+        paces = pace_margins(self.trees, self.logistic, rows)
+        return self.owner.scale(rows) * blended(paces, self.noise.margins(rows), self.weight) + added + shared
 
     def probabilities(self, rows: Rows) -> "NDArray[float64]":
         """Return P(final score >= 0.7) for each row, with or without check-ins."""
         import numpy as np
 
-        has_no_check_in = rows.numbers("check_ins") == 0
-        shares = np.array(self.no_check_in.achieved)[self.no_check_in.step(rows.numbers("elapsed_ratio"))]
-        return np.where(has_no_check_in, shares, 1.0 / (1.0 + np.exp(-self.margins(rows))))
+        return np.where(_has_no_check_in(rows), self._shares(rows), 1.0 / (1.0 + np.exp(-self.margins(rows))))
 
     def intervals(self, rows: Rows) -> "tuple[NDArray[float64], NDArray[float64]]":
         """Return the bounds of the final score (0-1) for each row, with or without check-ins."""
         import numpy as np
 
-        has_no_check_in = rows.numbers("check_ins") == 0
-        step = self.no_check_in.step(rows.numbers("elapsed_ratio"))
-        low, high = self.bands.bounds(rows)
-        low = np.where(has_no_check_in, np.array(self.no_check_in.low)[step], low)
-        high = np.where(has_no_check_in, np.array(self.no_check_in.high)[step], high)
-        return reconcile(low, high, self.probabilities(rows), INTERVAL_LEVEL)
+        shares = np.clip(self._shares(rows), MIN_SHARE, 1.0 - MIN_SHARE)
+        log_odds = np.where(_has_no_check_in(rows), np.log(shares / (1.0 - shares)), self.margins(rows))
+        return intervals(log_odds, self.noise.scale(rows.numbers("noise_ratio")))
+
+    def _shares(self, rows: Rows) -> "NDArray[float64]":
+        import numpy as np
+
+        return np.array(self.no_check_in.achieved)[self.no_check_in.step(rows.numbers("elapsed_ratio"))]
 
     def contributions(self, rows: Rows) -> Mapping[str, "NDArray[float64]"]:
         """Return the contributions to each row's log-odds, by feature and for `base`. They add up to `margins`."""
         scale, (added, shared) = self.owner.scale(rows), self.owner.effects(rows)
-        paces = forecast_reasons.blend(
+        paces = forecast_reasons.pace_contributions(
             self.trees.contributions(boosted_matrix(rows)), self.logistic.contributions(logistic_matrix(rows))
         )
-        scaled = {name: scale * contribution for name, contribution in paces.items()}
+        members = blended_contributions(paces, self.noise.contributions(rows), self.weight)
+        scaled = {name: scale * contribution for name, contribution in members.items()}
         return {**scaled, "confidence": added, "base": scaled["base"] + shared}
 
     def forecast(self, records: Sequence[Mapping[str, object]]) -> list[Forecast]:
@@ -99,7 +107,7 @@ class ForecastModel:
         rows = rows_of_mappings(records, REQUIRED_FEATURES)
         probabilities, (low, high) = self.probabilities(rows), self.intervals(rows)
         margins, contributions = self.margins(rows), self.contributions(rows)
-        reasons = forecast_reasons.reasons(rows, contributions)
+        reasons = forecast_reasons.reasons(records, contributions)
         forecasts = []
         for position, (record, texts) in enumerate(zip(records, reasons, strict=True)):
             probability, bounds = float(probabilities[position]), (float(low[position]), float(high[position]))
@@ -108,7 +116,7 @@ class ForecastModel:
                 effects = {name: float(effect[position]) for name, effect in contributions.items()}
                 forecasts.append(Forecast(probability, *bounds, texts, absorb_rounding(effects, margin), margin))
             else:
-                texts = forecast_reasons.no_check_in_reason(record, probability)  # type: ignore[arg-type]  # noqa: PLW2901
+                texts = forecast_reasons.no_check_in_reason(record, probability)  # noqa: PLW2901
                 forecasts.append(Forecast(probability, *bounds, texts, *base_only(probability)))
         return forecasts
 
@@ -118,13 +126,13 @@ class ForecastModel:
         (folder / TREES_FILE).write_bytes(self.trees.ubj)
         numbers = {
             "format": FORMAT,
-            "boosted": list(BOOSTED),
-            "logistic_columns": list(LOGISTIC),
+            **{name: list(features) for name, features in FEATURE_LISTS.items()},
             "trained_until": self.trained_until,
             "outcomes_known_until": self.outcomes_known_until,
             "logistic": asdict(self.logistic),
+            "noise": asdict(self.noise),
+            "weight": self.weight,
             "owner": asdict(self.owner),
-            "bands": {str(week): bounds for week, bounds in sorted(self.bands.by_week.items())},
             "silence": asdict(self.no_check_in),
         }
         (folder / MODEL_FILE).write_text(json.dumps(numbers, indent=1, sort_keys=True) + "\n", encoding="utf-8")
@@ -137,6 +145,12 @@ class ForecastModel:
 def pace_margins(trees: BoostedTrees, logistic: LogisticModel, rows: Rows) -> "NDArray[float64]":
     """Return the log-odds based on the paces alone, averaged over the trees and the logistic regression."""
     return (trees.margins(boosted_matrix(rows)) + logistic.margins(logistic_matrix(rows))) / 2
+
+
+def _has_no_check_in(rows: Rows) -> "NDArray[bool_]":
+    import numpy as np
+
+    return np.asarray(rows.numbers("check_ins") == 0, dtype=bool)
 
 
 def absorb_rounding(effects: dict[str, float], margin: float) -> dict[str, float]:
@@ -166,20 +180,25 @@ def load_model(folder: Path) -> ForecastModel:
         raise PermanentError(
             f"{folder} contains no readable model ({error}). Train again: `okr forecast train`."
         ) from error
-    saved_format = numbers.get("format"), numbers.get("boosted"), numbers.get("logistic_columns")
-    if saved_format != (FORMAT, list(BOOSTED), list(LOGISTIC)):
+    if numbers.get("format") != FORMAT:
         raise IncompatibleModel(
-            f"The model in {folder} was trained on different features ({numbers.get('boosted')}, format "
-            f"{numbers.get('format')}) from those that this code reads ({list(BOOSTED)}, format {FORMAT}). Train "
-            "again: `okr forecast train`."
+            f"The model in {folder} was saved by another release, in format {numbers.get('format')}. Expected format "
+            f"{FORMAT}. Train again: `okr forecast train`."
         )
-    logistic, silence = numbers["logistic"], numbers["silence"]
+    saved, expected = [numbers.get(name) for name in FEATURE_LISTS], [list(each) for each in FEATURE_LISTS.values()]
+    if saved != expected:
+        raise IncompatibleModel(
+            f"The model in {folder} was trained on different features ({saved}) from those that this code reads "
+            f"({expected}). Train again: `okr forecast train`."
+        )
+    logistic, noise = numbers["logistic"], numbers["noise"]
     return ForecastModel(
         trees=BoostedTrees(trees),
         logistic=LogisticModel(tuple(logistic["coefficients"]), logistic["intercept"], tuple(logistic["centre"])),
+        noise=NoiseRegression(tuple(noise["coefficients"]), noise["intercept"]),
+        weight=numbers["weight"],
         owner=OwnerWeight(**numbers["owner"]),
-        bands=Bands({int(week): (low, high) for week, (low, high) in numbers["bands"].items()}),
-        no_check_in=NoCheckInForecast(*(tuple(silence[name]) for name in ("achieved", "low", "high"))),
+        no_check_in=NoCheckInForecast(tuple(numbers["silence"]["achieved"])),
         trained_until=numbers["trained_until"],
         outcomes_known_until=numbers.get("outcomes_known_until"),
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from lakehouse.achieved_score import ACHIEVED_SCORE, TOLERANCE
 from lakehouse.number_format import chance, percent
 from ml.design_matrix import BOOSTED, LOGISTIC
-from ml.feature_rows import Rows
+from ml.noise_reasons import Row, days_text, noise_observation
 from ml.pace_transform import PACE_SCALE
 
 if TYPE_CHECKING:
@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 THEMES: Mapping[str, tuple[str, ...]] = {
     "recent_pace": ("log_pace_ratio_7d", "log_pace_ratio_14d", "log_pace_ratio_trend"),
     "cycle_pace": ("log_pace_ratio_28d", "log_pace_ratio_cycle"),
-    "time_left": ("remaining_ratio", "log_remaining_ratio"),
+    "distance": ("progress_ratio", "remaining_ratio", "log_remaining_ratio"),
+    "season": ("season_ratio",),
+    "peers": ("peer_drift",),
+    "reversion": ("reversion_ratio",),
     "rhythm": ("weeks_between_check_ins",),
     "confidence": ("confidence",),
 }
@@ -28,8 +31,11 @@ MAX_EFFECT = math.log(50.0)  # log-odds; larger effects are shown as "more than 
 STALE_DAYS = 14
 
 
-def blend(boosted: "NDArray[float64]", logistic: "NDArray[float64]") -> dict[str, "NDArray[float64]"]:
-    """Average the contributions of both models, per feature and for `base`. They add up to the averaged log-odds."""
+def pace_contributions(boosted: "NDArray[float64]", logistic: "NDArray[float64]") -> dict[str, "NDArray[float64]"]:
+    """Average the contributions of the trees and the regression, per feature and for `base`.
+
+    They add up to the log-odds of the pace model.
+    """
     contributions = {name: boosted[:, column] / 2 for column, name in enumerate(BOOSTED)}
     for column, name in enumerate(LOGISTIC):
         contributions[name] = contributions.get(name, 0.0) + logistic[:, column] / 2
@@ -37,22 +43,21 @@ def blend(boosted: "NDArray[float64]", logistic: "NDArray[float64]") -> dict[str
     return contributions
 
 
-def reasons(rows: Rows, contributions: Mapping[str, "NDArray[float64]"]) -> list[tuple[str, ...]]:
+def reasons(records: Sequence[Row], contributions: Mapping[str, "NDArray[float64]"]) -> list[tuple[str, ...]]:
     """Return each row's reasons, strongest first, followed by a warning if the last check-in is old."""
-    texts = []
-    for position in range(len(rows)):
-        row = {name: column[position] for name, column in rows.columns.items()}
-        texts.append(row_reasons(row, {name: float(effect[position]) for name, effect in contributions.items()}))
-    return texts
+    return [
+        row_reasons(row, {name: float(effect[position]) for name, effect in contributions.items()})
+        for position, row in enumerate(records)
+    ]
 
 
-def row_reasons(row: Mapping[str, float], contributions: Mapping[str, float]) -> tuple[str, ...]:
-    """Return the reasons of one row."""
+def row_reasons(row: Row, contributions: Mapping[str, float]) -> tuple[str, ...]:
+    """Return the reasons of one row. Changes are stated in its `unit` if it has a baseline and a target."""
     effects = {theme: sum([contributions[name] for name in names]) for theme, names in THEMES.items()}
     return (*_strongest(row, effects), *_staleness(row))
 
 
-def no_check_in_reason(row: Mapping[str, float], share: float) -> tuple[str, ...]:
+def no_check_in_reason(row: Row, share: float) -> tuple[str, ...]:
     """Return the reason for the forecast of a key result without check-ins."""
     return (
         f"There is no check-in yet, {percent(row['elapsed_ratio'])} into the cycle. Of earlier key results that had no "
@@ -60,7 +65,7 @@ def no_check_in_reason(row: Mapping[str, float], share: float) -> tuple[str, ...
     )
 
 
-def _strongest(row: Mapping[str, float], effects: Mapping[str, float]) -> Sequence[str]:
+def _strongest(row: Row, effects: Mapping[str, float]) -> Sequence[str]:
     order = sorted(effects, key=lambda theme: -abs(effects[theme]))
     chosen = [theme for theme in order[:MAX_REASONS] if abs(effects[theme]) >= FAINT_EFFECT] or order[:1]
     return [f"{_observation(theme, row)}. {_effect(effects[theme])}." for theme in chosen]
@@ -74,7 +79,7 @@ def _effect(log_odds: float) -> str:
     return f"This {'multiplies' if log_odds > 0 else 'divides'} the odds by {times}"
 
 
-def _observation(theme: str, row: Mapping[str, float]) -> str:
+def _observation(theme: str, row: Row) -> str:
     match theme:
         case "recent_pace" if row["progress_ratio"] >= ACHIEVED_SCORE - TOLERANCE:
             progress = percent(row["progress_ratio"])
@@ -85,24 +90,24 @@ def _observation(theme: str, row: Mapping[str, float]) -> str:
         case "cycle_pace":
             weekly = _progress_per_week(row, "log_pace_ratio_cycle")
             return f"Progress has been {weekly} per week since the cycle started{_needed_if_not_reached(row)}"
-        case "time_left":
-            return f"Progress is at {percent(row['progress_ratio'])} with {_days(row['days_remaining'])} left"
+        case "distance" | "season" | "peers" | "reversion":
+            return noise_observation(theme, row)
         case "rhythm":
-            return f"The last two check-ins were {_days(row['weeks_between_check_ins'] * 7)} apart"
+            return f"The last two check-ins were {days_text(row['weeks_between_check_ins'] * 7)} apart"
         case _:
             return f"The owner's confidence is {percent(row['confidence'])}"
 
 
-def _progress_per_week(row: Mapping[str, float], ratio: str) -> str:
+def _progress_per_week(row: Row, ratio: str) -> str:
     pace = PACE_SCALE * math.sinh(_bounded(row[ratio] + row["log_required_pace"]))
     return percent(pace * _cycles_per_week(row), decimals=1, beside=(_needed_per_week(row),))
 
 
-def _needed_if_not_reached(row: Mapping[str, float]) -> str:
+def _needed_if_not_reached(row: Row) -> str:
     return "" if row["progress_ratio"] >= ACHIEVED_SCORE - TOLERANCE else f" ({_needed(row)})"
 
 
-def _needed(row: Mapping[str, float]) -> str:
+def _needed(row: Row) -> str:
     per_week = _needed_per_week(row)
     return (
         f"{percent(per_week, decimals=1)} per week is needed for a score of {ACHIEVED_SCORE}"
@@ -111,26 +116,21 @@ def _needed(row: Mapping[str, float]) -> str:
     )
 
 
-def _needed_per_week(row: Mapping[str, float]) -> float:
+def _needed_per_week(row: Row) -> float:
     return PACE_SCALE * math.sinh(_bounded(row["log_required_pace"])) * _cycles_per_week(row)
 
 
-def _cycles_per_week(row: Mapping[str, float]) -> float:
+def _cycles_per_week(row: Row) -> float:
     # `days` is the time left at the last check-in; `remaining_ratio` is the same time as a share of the cycle.
     days = max(row["days_remaining"] + row["days_since_check_in"], 0.25)
-    return 7.0 * row["remaining_ratio"] / days
+    return float(7.0 * row["remaining_ratio"] / days)
 
 
 def _bounded(log_pace: float) -> float:
     return max(min(log_pace, 30.0), -30.0)
 
 
-def _days(days: float) -> str:
-    whole = round(days)
-    return "less than a day" if days < 0.5 else "1 day" if whole == 1 else f"{whole} days"
-
-
-def _staleness(row: Mapping[str, float]) -> tuple[str, ...]:
+def _staleness(row: Row) -> tuple[str, ...]:
     if row["days_since_check_in"] <= STALE_DAYS:
         return ()
-    return (f"The last check-in is {_days(row['days_since_check_in'])} old, and the forecast is based on it.",)
+    return (f"The last check-in is {days_text(row['days_since_check_in'])} old, and the forecast is based on it.",)

@@ -29,12 +29,17 @@ _ON_PACE: Mapping[str, float | None] = {
     "check_ins": 6,
     "days_remaining": 45.0,
     "days_since_check_in": 1.0,
+    "noise_ratio": 0.4,
+    "peer_drift": 0.3,
+    "reversion_ratio": -0.05,
+    "season_ratio": 0.08,
 }
 _CHANGES: tuple[Mapping[str, float | None], ...] = (
     {},
     {"confidence": None},
     {"log_pace_ratio_7d": -2.5, "log_pace_ratio_14d": -2.0, "log_pace_ratio_cycle": -1.0, "log_pace_ratio_trend": -1.5},
     {"log_pace_ratio_7d": 2.0, "log_pace_ratio_cycle": 1.5, "progress_ratio": 0.9, "log_required_pace": -1.0},
+    {"noise_ratio": 0.05, "peer_drift": -2.5, "reversion_ratio": -0.6, "season_ratio": 0.9},
     {"remaining_ratio": 0.05, "elapsed_ratio": 0.95, "days_remaining": 4.0, "confidence": 0.2},
     {"weeks_between_check_ins": 5.0, "days_since_check_in": 20.0, "check_ins": 1},
     {"remaining_ratio": 0.9, "elapsed_ratio": 0.1, "days_remaining": 81.0, "confidence": 1.0},

@@ -11,19 +11,13 @@ if TYPE_CHECKING:
 
 TENTHS = 10
 PRIOR_KEY_RESULTS = 5.0  # weight of the overall share, expressed as a number of key results
-MIN_WITHOUT_CHECK_INS = 20  # below this number, the quantiles of all key results are used
 
 
 @dataclass(frozen=True)
 class NoCheckInForecast:
-    """Outcomes of the key results that still had no check-in at each tenth of the cycle.
-
-    `achieved` is the share that was achieved; `low` and `high` are quantiles of the final score.
-    """
+    """The share of achieved key results among those that still had no check-in, by tenth of the cycle."""
 
     achieved: tuple[float, ...]
-    low: tuple[float, ...]
-    high: tuple[float, ...]
 
     def step(self, elapsed: "NDArray[float64]") -> "NDArray[int_]":
         """Return the tenth of the cycle (0-9) that each elapsed ratio belongs to."""
@@ -32,7 +26,7 @@ class NoCheckInForecast:
         return np.clip((elapsed * TENTHS).astype(np.int_), 0, TENTHS - 1)
 
 
-def fit_no_check_in_forecast(rows: Rows, level: float) -> NoCheckInForecast:
+def fit_no_check_in_forecast(rows: Rows) -> NoCheckInForecast:
     """Fit the forecast to closed key results.
 
     `rows` has one row per check-in, and one row with a null as_of for each key result without check-ins.
@@ -43,10 +37,8 @@ def fit_no_check_in_forecast(rows: Rows, level: float) -> NoCheckInForecast:
     # Rows are ordered by key result and as_of, so the first row of a key result is its first check-in.
     first_check_in_at = np.array([np.inf if value is None else float(value) for value in rows["elapsed_ratio"][first]])
     achieved = rows["is_achieved"][first].astype(np.float64)
-    scores = rows.numbers("final_score")[first]
-    tails = [(1.0 - level) / 2.0, (1.0 + level) / 2.0]
     overall = float(achieved.mean()) if len(key_results) else 0.5
-    shares, lows, highs = [], [], []
+    shares = []
     for step in range(TENTHS):
         still_without = first_check_in_at > step / TENTHS
         successes, trials = (
@@ -54,9 +46,4 @@ def fit_no_check_in_forecast(rows: Rows, level: float) -> NoCheckInForecast:
             still_without.sum() + PRIOR_KEY_RESULTS,
         )
         shares.append(float(successes / trials))
-        low, high = np.quantile(
-            scores[still_without] if still_without.sum() >= MIN_WITHOUT_CHECK_INS else scores, tails
-        )
-        lows.append(float(low))
-        highs.append(float(high))
-    return NoCheckInForecast(tuple(shares), tuple(lows), tuple(highs))
+    return NoCheckInForecast(tuple(shares))

@@ -6,25 +6,28 @@ bit-identical.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from lakehouse.achieved_score import ACHIEVED_SCORE
 from lakehouse.logs import get_logger
+from ml.blend import MAX_PACE_LOG_ODDS
 from ml.booster_trees import NotCompilable
 from ml.compiled_trees import CompiledTrees
 from ml.design_matrix import BOOSTED, LOGISTIC, LOGISTIC_BOUND, boosted_matrix
 from ml.feature_mart import REQUIRED_FEATURES
 from ml.feature_rows import rows_of_mappings
-from ml.forecast_model import ForecastModel, absorb_rounding, base_only
+from ml.forecast_model import MIN_SHARE, ForecastModel, absorb_rounding, base_only
 from ml.forecast_reasons import no_check_in_reason, row_reasons
 from ml.forecaster_protocol import Forecast
 from ml.no_check_in_forecast import TENTHS
+from ml.noise_regression import CONTRIBUTING_COLUMNS, MIN_NOISE, NOISE_FEATURES, PACE_WINDOWS
 from ml.owner_confidence import MAX_CONFIDENCE
-from ml.pace_transform import MAX_SIGNED_LOG, PACE_SCALE
-from ml.score_interval import DAYS_PER_WEEK, EXPECTED_PACE_RATIOS, INTERVAL_LEVEL, reconcile_one
+from ml.score_interval import interval
 
 MOST_NEGATIVE_MARGIN = -700.0  # below -709, math.exp would overflow; the probability is then practically 0
 PROBES = 200
+MARGIN_LIMIT, PEERS_LIMIT, REVERSION_LIMIT, SEASON_LIMIT, PACE_LIMIT = NOISE_FEATURES.values()
 
 Row = Mapping[str, Any]
 
@@ -40,10 +43,8 @@ class RowForecaster:
         logistic = model.logistic
         self._columns = tuple(zip(LOGISTIC, logistic.centre, logistic.coefficients, strict=True))
         self._logistic_base = logistic.intercept + float(np.dot(logistic.coefficients, logistic.centre))
-        weeks = sorted(model.bands.by_week)
-        nearest = {week: min(weeks, key=lambda each: abs(each - week)) for week in range(weeks[0], weeks[-1] + 1)}
-        self._bands = {week: model.bands.by_week[near] for week, near in nearest.items()}
-        self._first_week, self._last_week = weeks[0], weeks[-1]
+        self._weight = model.weight
+        self._margin_coefficient = model.noise.margin_coefficient
 
     def forecast(self, row: Row, *, explains: bool = True) -> Forecast:
         """Return the forecast of a valid feature row. Unless `explains`, reasons and contributions are omitted."""
@@ -56,16 +57,20 @@ class RowForecaster:
             added = owner.confidence * (math.log(bounded / (1.0 - bounded)) - owner.centre)
             scale, shared = owner.paces, owner.confidence * owner.centre + owner.intercept
         outcomes = self._trees.outcomes([row[name] for name in BOOSTED])
-        effects = self._logistic_effects(row)
-        pace_margin = (self._trees.margin(outcomes) + (sum(effects) + self._logistic_base)) / 2
-        margin = scale * pace_margin + added + shared
+        effects, noise_effects = self._logistic_effects(row), self._noise_effects(row)
+        paces = (self._trees.margin(outcomes) + (sum(effects) + self._logistic_base)) / 2
+        noise_margin, weight = sum(noise_effects) + self._model.noise.intercept, self._weight
+        bounded_paces = min(max(paces, -MAX_PACE_LOG_ODDS), MAX_PACE_LOG_ODDS)
+        margin = scale * (weight * noise_margin + (1.0 - weight) * bounded_paces) + added + shared
         probability = 1.0 / (1.0 + math.exp(-margin)) if margin > MOST_NEGATIVE_MARGIN else 0.0
-        low, high = reconcile_one(*self._bounds(row), probability, INTERVAL_LEVEL)
+        low, high = interval(margin, self._score_scale(row))
         if not explains:
             return Forecast(probability, low, high, (), {}, margin)
-        contributions = {
-            name: scale * effect for name, effect in self._blended(self._trees.contributions(outcomes), effects).items()
-        }
+        share = (1.0 - weight) * MAX_PACE_LOG_ODDS / max(abs(paces), MAX_PACE_LOG_ODDS)
+        of_paces = self._pace_contributions(self._trees.contributions(outcomes), effects)
+        contributions = {name: scale * share * effect for name, effect in of_paces.items()}
+        for name, effect in self._noise_contributions(noise_effects):
+            contributions[name] = contributions.get(name, 0.0) + scale * weight * effect
         contributions["base"] += shared
         contributions["confidence"] = added
         texts = row_reasons(row, contributions)
@@ -75,7 +80,8 @@ class RowForecaster:
         known = self._model.no_check_in
         step = min(max(int(row["elapsed_ratio"] * TENTHS), 0), TENTHS - 1)
         probability = known.achieved[step]
-        bounds = reconcile_one(known.low[step], known.high[step], probability, INTERVAL_LEVEL)
+        share = min(max(probability, MIN_SHARE), 1.0 - MIN_SHARE)
+        bounds = interval(math.log(share / (1.0 - share)), self._score_scale(row))
         contributions, margin = base_only(probability)
         if not explains:
             return Forecast(probability, *bounds, (), {}, margin)
@@ -88,28 +94,40 @@ class RowForecaster:
             effects.append((min(max(value, -LOGISTIC_BOUND), LOGISTIC_BOUND) - centre) * coefficient)
         return effects
 
-    def _blended(self, of_trees: Sequence[float], of_logistic: Sequence[float]) -> dict[str, float]:
-        """Average the contributions of both models, like `forecast_reasons.blend`."""
+    def _noise_effects(self, row: Row) -> tuple[float, float, float, float, float]:
+        """Return the effect of each noise feature on the log-odds, like `NoiseRegression.contributions`."""
+        margin, peers, reversion, season, pace = self._model.noise.coefficients
+        noise = max(row["noise_ratio"], MIN_NOISE)
+        first, second, third = PACE_WINDOWS
+        mean_pace = (row[first] + row[second] + row[third]) / 3
+        return (
+            margin * _clipped((row["progress_ratio"] - ACHIEVED_SCORE) / noise, MARGIN_LIMIT),
+            peers * _clipped(row["peer_drift"], PEERS_LIMIT),
+            reversion * _clipped(row["reversion_ratio"] / noise, REVERSION_LIMIT),
+            season * _clipped(row["season_ratio"] / noise, SEASON_LIMIT),
+            pace * _clipped(mean_pace, PACE_LIMIT),
+        )
+
+    def _noise_contributions(self, effects: Sequence[float]) -> Iterator[tuple[str, float]]:
+        *own, pace = effects
+        yield from ((name, pace / len(PACE_WINDOWS)) for name in PACE_WINDOWS)
+        yield from zip(CONTRIBUTING_COLUMNS, own, strict=True)
+        yield "base", self._model.noise.intercept
+
+    def _score_scale(self, row: Row) -> float:
+        return float(max(row["noise_ratio"], MIN_NOISE) / self._margin_coefficient)
+
+    def _pace_contributions(self, of_trees: Sequence[float], of_logistic: Sequence[float]) -> dict[str, float]:
+        """Average the contributions of the trees and the regression, like `forecast_reasons.pace_contributions`."""
         blended = {name: effect / 2 for name, effect in zip(BOOSTED, of_trees, strict=True)}
         for name, effect in zip(LOGISTIC, of_logistic, strict=True):
             blended[name] = blended.get(name, 0.0) + effect / 2
         blended["base"] = (self._trees.expected + self._logistic_base) / 2
         return blended
 
-    def _bounds(self, row: Row) -> tuple[float, float]:
-        """Return the bounds of the final score by the pace alone, like `Bands.bounds`."""
-        week = math.floor((row["days_remaining"] + row["days_since_check_in"]) / DAYS_PER_WEEK)
-        residuals = self._bands[min(max(week, self._first_week), self._last_week)]
-        first, second, third = EXPECTED_PACE_RATIOS
-        expected = (row[first] + row[second] + row[third]) / 3 + row["log_required_pace"]
-        progress, remaining = row["progress_ratio"], row["remaining_ratio"]
-        low, high = [_score(expected + residual, progress, remaining) for residual in residuals]
-        return low, high
 
-
-def _score(log_pace: float, progress: float, remaining: float) -> float:
-    pace = PACE_SCALE * math.sinh(min(max(log_pace, -MAX_SIGNED_LOG), MAX_SIGNED_LOG))
-    return min(max(progress + pace * remaining, 0.0), 1.0)
+def _clipped(value: float, limit: float) -> float:
+    return min(max(value, -limit), limit)
 
 
 def row_forecaster(model: ForecastModel, rows: Sequence[Row]) -> RowForecaster | None:

@@ -16,6 +16,7 @@ from ml.fit_model import InsufficientData, fit
 from ml.forecast_model import ForecastModel
 from ml.hyperparameter_search import choose_hyperparameters
 from ml.hyperparameters import Hyperparameters
+from ml.noise_regression import NOISE_FEATURES
 from ml.reference_distribution import reference_of
 from ml.train_test_split import Period, closed_periods, evaluable_periods, everything_closed, labelled, split_at
 
@@ -66,6 +67,8 @@ def train_and_register(
             **trained.hyperparameters.parameters(),
             "boosted": ",".join(BOOSTED),
             "logistic": ",".join(LOGISTIC),
+            "noise_features": ",".join(NOISE_FEATURES),
+            "noise_weight": trained.served.weight,
         },
         metrics=trained.report.flat(),
         tags={

@@ -180,4 +180,7 @@ def _exact_row(schema: type[msgspec.Struct]) -> tuple[type[msgspec.Struct], list
     """Return the input schema with all features required and no others, and their names."""
     names = [each.name for each in msgspec.structs.fields(schema)]
     fields = [(each.name, each.type) for each in msgspec.structs.fields(schema)]
-    return msgspec.defstruct("ExactRow", fields, forbid_unknown_fields=True, kw_only=True, frozen=True), names
+    exact = msgspec.defstruct(
+        "ExactRow", fields, bases=(schema,), forbid_unknown_fields=True, kw_only=True, frozen=True
+    )
+    return exact, names

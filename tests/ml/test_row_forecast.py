@@ -20,9 +20,9 @@ from ml.golden_rows import ROWS
 from ml.hyperparameters import Hyperparameters
 from ml.logistic_regression import LogisticModel
 from ml.no_check_in_forecast import NoCheckInForecast
+from ml.noise_regression import NoiseRegression
 from ml.owner_confidence import NO_WEIGHT, OwnerWeight
 from ml.row_forecast import RowForecaster, row_forecaster
-from ml.score_interval import Bands, reconcile, reconcile_one
 
 
 @pytest.fixture(scope="module")
@@ -35,10 +35,9 @@ def model() -> ForecastModel:
         trees=fit_boosted(matrix, labels, Hyperparameters(rounds=100)),
         logistic=LogisticModel((0.31, 0.22, 0.41, -0.17), 0.13, (0.2, 0.1, -0.3, -0.9)),
         owner=OwnerWeight(0.83, 0.67, -0.21, 0.4),
-        bands=Bands({1: (-2.0, 0.5), 2: (-1.5, 1.0), 5: (-1.0, 1.5), 12: (-0.4, 2.0)}),
-        no_check_in=NoCheckInForecast(
-            tuple(each / 11 for each in range(10)), (0.1,) * 10, tuple(0.4 + each / 20 for each in range(10))
-        ),
+        noise=NoiseRegression((0.93, 0.61, 0.37, 0.52, 0.14), -0.07),
+        weight=0.61,
+        no_check_in=NoCheckInForecast(tuple(each / 11 for each in range(10))),
         trained_until="2026-09-30",
     )
 
@@ -65,6 +64,10 @@ ROW = st.fixed_dictionaries(
         "check_ins": st.integers(0, 3),
         "days_remaining": st.floats(0, 1e5) | st.floats(0, 90),
         "days_since_check_in": st.floats(0, 1e5) | st.floats(0, 30),
+        "noise_ratio": st.floats(1e-9, 1e6) | st.floats(0.02, 2),
+        "peer_drift": st.floats(-1e6, 1e6) | st.floats(-3, 3),
+        "reversion_ratio": st.floats(-1e6, 1e6) | st.floats(-1, 1),
+        "season_ratio": st.floats(-1e6, 1e6) | st.floats(-1, 1),
     }
 )
 
@@ -101,11 +104,13 @@ def test_margins_of_the_trees_are_bit_equal_at_every_threshold(model: ForecastMo
     assert np.array_equal(compiled, model.trees.margins(matrix))
 
 
-def test_a_model_without_owner_weight_or_with_one_band_is_compiled(model: ForecastModel) -> None:
-    other = replace(model, owner=NO_WEIGHT, bands=Bands({0: (-1.0, 1.0)}))
+@pytest.mark.parametrize("weight", [0.0, 0.5, 1.0])
+def test_a_model_with_another_weight_or_without_owner_weight_is_compiled(model: ForecastModel, weight: float) -> None:
+    other = replace(model, owner=NO_WEIGHT, noise=NoiseRegression(), weight=weight)
     single = row_forecaster(other, ROWS)
     assert single is not None
-    assert [single.forecast(row).low for row in ROWS] == pytest.approx([one.low for one in other.forecast(ROWS)])
+    for row, expected in zip(ROWS, other.forecast(ROWS), strict=True):
+        assert numbers(single.forecast(row)) == pytest.approx(numbers(expected), rel=1e-12, abs=1e-12)
 
 
 def test_trees_that_give_other_margins_are_not_used(
@@ -126,15 +131,6 @@ def test_trees_that_cannot_be_compiled_are_scored_by_xgboost(
 
     monkeypatch.setattr(BoostedTrees, "compiled", refuse)
     assert row_forecaster(model, ROWS) is None
-
-
-@given(low=st.floats(0, 1), high=st.floats(0, 1), probability=st.floats(0, 1))
-def test_the_interval_of_one_row_is_reconciled_like_those_of_a_batch(
-    low: float, high: float, probability: float
-) -> None:
-    low, high = min(low, high), max(low, high)
-    expected = reconcile(np.array([low]), np.array([high]), np.array([probability]), 0.9)
-    assert reconcile_one(low, high, probability, 0.9) == pytest.approx([each[0] for each in expected], abs=1e-15)
 
 
 def test_the_columns_of_the_golden_rows_are_those_of_the_trees() -> None:

@@ -1,63 +1,70 @@
+"""The interval and the probability come from one distribution, so they never contradict each other."""
+
+import math
+
 import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from ml.feature_rows import Rows
-from ml.score_interval import MIN_ROWS, Bands, fit_bands, reconcile
+from ml.score_interval import INTERVAL_LEVEL, interval, intervals
 
-
-def cycle_of(end: str, *, spread: float, rows: int = MIN_ROWS) -> dict[str, list[object]]:
-    """Rows of one cycle, two weeks before its end, whose future pace is within `spread` of their past pace of 0."""
-    columns: dict[str, float] = {
-        "progress_ratio": 0.2, "remaining_ratio": 0.5, "days_remaining": 14.0, "days_since_check_in": 0.0,
-        "log_pace_ratio_7d": 0.0, "log_pace_ratio_14d": 0.0, "log_pace_ratio_cycle": 0.0, "log_required_pace": 0.0,
-    }  # fmt: skip
-    final = 0.2 + np.linspace(-spread, spread, rows)
-    return {name: [value] * rows for name, value in columns.items()} | {
-        "final_progress": list(final),
-        "period_end": [end] * rows,
-    }
+LOG_ODDS = st.floats(-40, 40) | st.floats(-4, 4)
+SCALE = st.floats(1e-6, 1e6) | st.floats(0.01, 1)
 
 
-def bands_of(*cycles: dict[str, list[object]]) -> Bands:
-    joined = {name: [value for cycle in cycles for value in cycle[name]] for name in cycles[0]}
-    return fit_bands(Rows({name: np.array(column, dtype=object) for name, column in joined.items()}), 0.9)
+def share_between(low: float, high: float, log_odds: float, scale: float) -> float:
+    """P(low <= final score <= high). Scores beyond 0 and 1 count as 0 and 1."""
+
+    def at_least(score: float) -> float:
+        return 1.0 / (1.0 + math.exp(min(max((score - 0.7) / scale - log_odds, -700.0), 700.0)))
+
+    return (1.0 if low <= 0.0 else at_least(low)) - (0.0 if high >= 1.0 else at_least(high))
 
 
-def test_the_widest_band_of_any_training_cycle_is_used():
-    wide, narrow = cycle_of("2025-06-30", spread=0.5), cycle_of("2025-03-31", spread=0.1)
-    alone, later_narrow = bands_of(wide), {**narrow, "period_end": ["2025-09-30"] * MIN_ROWS}
-    assert bands_of(narrow).by_week[2][1] < alone.by_week[2][1]
-    assert bands_of(narrow, wide) == bands_of(wide, later_narrow) == bands_of(narrow, wide, later_narrow) == alone
+@given(log_odds=LOG_ODDS, scale=SCALE)
+def test_the_interval_contains_90_percent_of_the_distribution(log_odds: float, scale: float) -> None:
+    low, high = interval(log_odds, scale)
+    assert 0.0 <= low <= high <= 1.0
+    if low < high:  # otherwise nine tenths of the distribution are at 0, at 1 or within the rounding of one number
+        assert share_between(low, high, log_odds, scale) >= INTERVAL_LEVEL - 1e-6
 
 
-def test_each_side_of_a_band_is_the_widest_of_any_cycle():
-    high, low = (cycle_of(end, spread=0.1) for end in ("2025-03-31", "2025-06-30"))
-    for cycle, shift in ((high, 0.3), (low, -0.3)):
-        cycle["final_progress"] = [float(value) + shift for value in cycle["final_progress"]]
-    both = bands_of(high, low).by_week[2]
-    assert both == (bands_of(low).by_week[2][0], bands_of(high).by_week[2][1])
+@given(log_odds=LOG_ODDS, scale=SCALE)
+def test_the_interval_never_contradicts_the_probability(log_odds: float, scale: float) -> None:
+    low, high = interval(log_odds, scale)
+    probability = 1.0 / (1.0 + math.exp(-log_odds))
+    if low > 0.7:
+        assert probability >= INTERVAL_LEVEL - 1e-9
+    if high < 0.7:
+        assert probability <= 1.0 - INTERVAL_LEVEL + 1e-9
 
 
-def test_a_cycle_with_few_rows_in_a_week_does_not_widen_the_band():
-    few, many = cycle_of("2025-06-30", spread=0.5, rows=MIN_ROWS - 1), cycle_of("2025-03-31", spread=0.1)
-    assert bands_of(many, few) == bands_of(many)
+@given(log_odds=LOG_ODDS, scale=st.floats(0.01, 1), step=st.floats(-1, 1))
+def test_no_other_interval_with_the_same_share_is_shorter(log_odds: float, scale: float, step: float) -> None:
+    low, high = interval(log_odds, scale)
+    shorter = 0.98 * (high - low)
+    other = min(max(low + step, 0.0), 1.0 - shorter)
+    if high - low > 0.01:
+        assert share_between(other, other + shorter, log_odds, scale) < INTERVAL_LEVEL
 
 
-def test_an_interval_is_on_the_side_of_the_threshold_that_its_probability_implies():
-    low, high = np.array([0.1, 0.1, 0.9, 0.2, 0.75]), np.array([1.0, 1.0, 1.0, 0.5, 0.9])
-    probability = np.array([0.01, 0.5, 0.99, 0.99, 0.01])
-    agreed = reconcile(low, high, probability, 0.9)
-    assert agreed[0].tolist() == [0.1, 0.1, 0.9, 0.7, 0.7]
-    assert agreed[1].tolist() == [0.7, 1.0, 1.0, 0.7, 0.7]
+@given(st.lists(st.tuples(LOG_ODDS, SCALE), min_size=1, max_size=20))
+def test_one_row_alone_has_the_same_interval_as_in_a_batch(rows: list[tuple[float, float]]) -> None:
+    low, high = intervals(*(np.array(column) for column in zip(*rows, strict=True)))
+    assert list(zip(low, high, strict=True)) == [interval(*row) for row in rows]
 
 
-def test_a_moderate_probability_has_the_threshold_inside_its_interval():
-    low, high = np.array([0.71, 1.0, 0.0, 0.0, 0.8, 0.9]), np.array([1.0, 1.0, 0.35, 0.0, 1.0, 0.95])
-    probability = np.array([0.17, 0.81, 0.39, 0.85, 0.05, 0.95])
-    agreed = reconcile(low, high, probability, 0.9)
-    assert (agreed[0] <= 0.7).all()
-    assert (agreed[1] >= 0.7).all()
-    assert (agreed[0] >= 0).all()
-    assert (agreed[1] <= 1).all()
-    # The interval of a high probability is mostly above the threshold, that of a low one mostly below.
-    assert agreed[0][1] > 0.6
-    assert agreed[0][0] < 0.1
+@pytest.mark.parametrize(
+    ("log_odds", "scale", "expected"),
+    [
+        (-2.0, 0.05, (0.4528, 0.7472)),  # in the middle
+        (1.0, 0.1, (0.5803, 1.0)),  # up to 1, because values beyond it count as 1
+        (-5.0, 0.2, (0.0, 0.1394)),  # from 0
+        (9.0, 0.1, (1.0, 1.0)),  # almost certainly 1
+    ],
+)
+def test_intervals_are_the_shortest_within_0_and_1(
+    log_odds: float, scale: float, expected: tuple[float, float]
+) -> None:
+    assert interval(log_odds, scale) == pytest.approx(expected, abs=5e-5)

@@ -1,6 +1,6 @@
 """A forecast model trained on made-up rows, registered as champion: predictions need no organisation."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from ml.feature_rows import Rows
 from ml.fit_model import fit
 from ml.hyperparameters import Hyperparameters
 
-KEY_RESULTS, CHECK_INS = 60, 5
+KEY_RESULTS, CHECK_INS, CYCLES = 60, 5, 3
 
 
 def register_champion(settings: Settings) -> str:
@@ -45,15 +45,19 @@ def made_up_rows() -> Rows:
         "days_remaining": random.uniform(5.0, 80.0, count),
         "days_since_check_in": random.uniform(0.0, 9.0, count),
         "weeks_between_check_ins": random.uniform(0.5, 3.0, count),
+        "noise_ratio": random.uniform(0.1, 1.0, count),
         "final_progress": final,
         "final_score": final,
         "is_achieved": final >= 0.7,
     }
+    months = [1 + number // CHECK_INS % CYCLES for number in range(count)]
     names = np.array([f"k{number // CHECK_INS}" for number in range(count)], dtype=object)
     columns |= {
         "key_result_in_cycle": names,
         "as_of_kind": np.array(["check_in"] * count, dtype=object),
-        "period_end": np.array([f"2026-0{1 + number % 3}-28" for number in range(count)], dtype=object),
-        "outcome_known_at": np.array([datetime(2026, 4, 1, tzinfo=UTC)] * count, dtype=object),
+        "period_start": np.array([date(2026, month, 1) for month in months], dtype=object),
+        "period_end": np.array([date(2026, month, 28) for month in months], dtype=object),
+        "known_at": np.array([datetime(2026, month, 10, tzinfo=UTC) for month in months], dtype=object),
+        "outcome_known_at": np.array([datetime(2026, month + 1, 1, tzinfo=UTC) for month in months], dtype=object),
     }
     return Rows(columns)
