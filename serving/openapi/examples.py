@@ -12,7 +12,7 @@ _PREDICTION = {
     "is_achieved": None, "prediction_id": "0199c2c4-6f0e-7c1a-8d5e-3b7a52f0c9aa", "probability": 0.62, "low": 0.31,
     "high": 0.97, "level": 0.9, "output": None, "abstained": False,
     "reasons": ["The owner's confidence is 70%. This multiplies the odds by 1.9."],
-    "contributions": {"latest_confidence": 0.64, "progress_ratio": -0.15}, "margin": 0.49,
+    "contributions": {"confidence": 0.64, "progress_ratio": -0.35, "season_ratio": 0.22, "base": -0.02}, "margin": 0.49,
     "model_name": "okr_key_result_forecast", "model_version": "7", "experiment": None, "arm": None,
     "as_of": "2026-11-20T12:00:00Z", "known_at": "2026-11-20T12:00:00Z",
 }  # fmt: skip

@@ -33,7 +33,7 @@ FEATURES = {
     "log_pace_ratio_7d": 0.1, "log_pace_ratio_14d": 0.1, "log_pace_ratio_28d": 0.1, "log_pace_ratio_cycle": 0.1,
     "log_pace_ratio_trend": 0.0, "log_required_pace": 1.2, "remaining_ratio": 0.5, "weeks_between_check_ins": 1.0,
     "confidence": 0.6, "progress_ratio": 0.4, "elapsed_ratio": 0.5, "check_ins": 6, "days_remaining": 45.0,
-    "days_since_check_in": 2.0,
+    "days_since_check_in": 2.0, "noise_ratio": 0.4, "peer_drift": 0.0, "reversion_ratio": 0.0, "season_ratio": 0.0,
 }  # fmt: skip
 
 

@@ -41,8 +41,8 @@ def _raw(offset: int, event: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def build_features(settings: Settings, target: Path) -> None:
-    """Build the feature mart, and one other mart, because a publication needs at least one."""
-    run_dbt(settings, target, "run", "--select", "+path:models/ml", "+dim_cycle")
+    """Build the feature mart, and the marts that are read with it or that a publication needs."""
+    run_dbt(settings, target, "run", "--select", "+path:models/ml", "+dim_key_result", "+dim_cycle")
 
 
 @pytest.fixture(scope="session")

@@ -43,6 +43,8 @@ def test_every_unknown_and_missing_feature_is_named() -> None:
         ("confidence", 70),
         ("remaining_ratio", 0.0),
         ("days_remaining", [1.0]),
+        ("noise_ratio", 0.0),
+        ("season_ratio", None),
     ],
 )
 def test_a_value_of_another_type_or_out_of_bounds_is_named(name: str, value: Any) -> None:
@@ -53,6 +55,19 @@ def test_an_omitted_optional_feature_is_null_and_a_whole_number_is_a_number() ->
     row = {name: value for name, value in GOOD.items() if name != "confidence"}
     (valid,) = validated_rows([{**row, "days_remaining": 3}], KeyResultFeatures)
     assert (valid["confidence"], valid["days_remaining"]) == (None, 3.0)
+
+
+NOISE_COLUMNS = ("noise_ratio", "peer_drift", "reversion_ratio", "season_ratio")
+
+
+@pytest.mark.parametrize(("days", "noise"), [((45.0, 3.0), 1.2), ((0.0, 0.0), 0.02)])
+def test_without_features_in_units_of_noise_the_noise_depends_on_the_time_left(
+    days: tuple[float, float], noise: float
+) -> None:
+    row = {name: value for name, value in GOOD.items() if name not in NOISE_COLUMNS}
+    row |= {"days_remaining": days[0], "days_since_check_in": days[1]}
+    (valid,) = validated_rows([row], KeyResultFeatures)
+    assert [valid[name] for name in NOISE_COLUMNS] == pytest.approx([noise, 0.0, 0.0, 0.0])
 
 
 def test_a_row_with_very_many_unknown_features_is_refused_quickly() -> None:
