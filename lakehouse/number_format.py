@@ -119,6 +119,16 @@ def plain(value: float) -> str:
     return _ordered(exact, [Reference.at(0.0)], max(0, min(digits, 15)), 15)
 
 
+def approximate(value: float) -> str:
+    """Format the size of an estimate, without its sign, with two significant digits."""
+    rounded = float(f"{abs(value):.2g}")
+    if rounded == 0 or not math.isfinite(rounded):
+        return "0" if rounded == 0 else UNKNOWN
+    digits = min(max(0, 1 - math.floor(math.log10(rounded))), 15)
+    text = f"{rounded:,.{digits}f}"
+    return text.rstrip("0").rstrip(".") if digits else text
+
+
 def _ordered(value: Decimal, references: Sequence[Reference], first: int, last: int) -> str:
     """Round to `first` digits, or to more (at most `last`) if needed to preserve the order of all references."""
     if same := [reference for reference in references if reference.exact == value]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from lakehouse.number_format import percent, plain
+from lakehouse.number_format import approximate, percent
 
 LONGEST_UNIT = 20  # longer units are not repeated in reasons
 
@@ -35,7 +35,7 @@ def days_text(days: float) -> str:
 def _usual_change(row: Row) -> str:
     gain = _gain(row)
     if gain is None:
-        return f"it usually changes by about {_rounded_percent(row['noise_ratio'])}"
+        return f"it usually changes by about {approximate(100 * row['noise_ratio'])}%"
     return f"the value usually changes by about {_amount(row['noise_ratio'] * gain, row)}"
 
 
@@ -43,7 +43,7 @@ def _expected_change(ratio: float, row: Row) -> str:
     """Return a change, which is given in units of the targeted gain, in the unit of the key result if it is known."""
     gain = _gain(row)
     if gain is None:
-        return f"about {_rounded_percent(ratio)} {'more' if ratio > 0 else 'less'} progress"
+        return f"about {approximate(100 * ratio)}% {'more' if ratio > 0 else 'less'} progress"
     return f"a {'rise' if ratio * gain > 0 else 'fall'} of about {_amount(ratio * gain, row)}"
 
 
@@ -64,12 +64,4 @@ def _amount(change: float, row: Row) -> str:
     unit = str(row.get("unit") or "")
     if len(unit) > LONGEST_UNIT:
         unit = ""
-    return f"{plain(_two_digits(abs(change)))}{'' if unit in {'', '%'} else ' '}{unit}"
-
-
-def _rounded_percent(ratio: float) -> str:
-    return f"{plain(_two_digits(100 * abs(ratio)))}%"
-
-
-def _two_digits(value: float) -> float:
-    return float(f"{value:.2g}")
+    return f"{approximate(change)}{'' if unit in {'', '%'} else ' '}{unit}"

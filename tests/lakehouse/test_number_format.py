@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from lakehouse.achieved_score import ACHIEVED_SCORE, TOLERANCE
 from lakehouse.contracts.fields import SMALLEST_GAIN
-from lakehouse.number_format import Measure, chance, expected_count, percent, plain, score
+from lakehouse.number_format import Measure, approximate, chance, expected_count, percent, plain, score
 
 VALUES = st.floats(-1e15, 1e15) | st.floats(-1e-6, 1e-6) | st.sampled_from([0.0, -0.0, 5e-324, -5e-324, 1e15, 99.999])
 SHARES = st.floats(-20, 20) | st.floats(0, 1) | st.floats(-1e15, 1e15)
@@ -157,3 +157,14 @@ def test_a_score_just_below_the_threshold_is_not_shown_as_achieved() -> None:
 def test_an_expected_count_is_shown_as_a_whole_number_only_if_it_is_one(count: float, text: str) -> None:
     """A team with one key result and a chance of 97% was shown as "expected achieved 1 / 1"."""
     assert expected_count(count) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (12.34, "12"), (-0.00123, "0.0012"), (123_456.0, "120,000"), (99.6, "100"), (0.996, "1"), (3.0, "3"),
+        (0.0, "0"), (1e-300, "0"), (1e15, "1,000,000,000,000,000"), (math.nan, "-"), (math.inf, "-"),
+    ],
+)  # fmt: skip
+def test_the_size_of_an_estimate_has_two_digits(value: float, text: str) -> None:
+    assert approximate(value) == text
