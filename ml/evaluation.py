@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ml.feature_rows import Rows
 from ml.forecast_model import ForecastModel
 from ml.forecast_scores import coverage, scores
+from ml.noise_regression import NoiseRegression
 from ml.pacing_rule import pace_ratio, pacing_probability
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ def _component_scores(model: ForecastModel, test: Rows, outcome: "NDArray[float6
         "trees_alone": model.trees.margins(boosted_matrix(test)),
         "logistic_alone": model.logistic.margins(logistic_matrix(test)),
         "noise_regression_alone": model.noise.margins(test),
+        "prior": NoiseRegression().margins(test),
     }
     return {name: scores(outcome, 1.0 / (1.0 + np.exp(-margin))) for name, margin in margins.items()}
 

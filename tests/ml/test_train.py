@@ -116,4 +116,4 @@ def test_the_evaluated_model_never_saw_the_held_out_cycle(history: Rows, hyperpa
         fit(history.take(split_at(history, periods[-1]).train), trained.hyperparameters)
     )
     assert digest(trained.served) == digest(fit(history.take(everything_closed(history)), trained.hyperparameters))
-    assert {"model", "pacing_rule", "base_rate", "owner_confidence"} <= set(trained.report.figures)
+    assert {"model", "pacing_rule", "prior", "base_rate", "owner_confidence"} <= set(trained.report.figures)
