@@ -20,11 +20,16 @@ ROWS_PER_CYCLE = 20  # maximum weight of a cycle, because its key results share 
 
 @dataclass(frozen=True)
 class PastCycle:
-    """The log-odds of both members for the check-ins of a past cycle, and their outcomes (1.0 or 0.0)."""
+    """The log-odds of both members for the check-ins of a past cycle, and their outcomes (1.0 or 0.0).
+
+    `scale` is the scale of each final score, without the factor that is fitted to past cycles.
+    """
 
     paces: "NDArray[float64]"
     noise: "NDArray[float64]"
     outcomes: "NDArray[float64]"
+    scale: "NDArray[float64]"
+    final_scores: "NDArray[float64]"
 
 
 def blended(paces: "NDArray[float64]", noise: "NDArray[float64]", weight: float) -> "NDArray[float64]":

@@ -13,11 +13,12 @@ from ml.logistic_regression import LogisticModel, fit_logistic
 from ml.no_check_in_forecast import fit_no_check_in_forecast
 from ml.noise_regression import fit_noise_regression
 from ml.owner_confidence import fit_owner_weight
+from ml.score_interval import fit_scale_factor
 from ml.threshold_augmentation import augment
 from ml.train_test_split import periods_of, split_at
 
 MIN_KEY_RESULTS = 20
-WEIGHED_PERIODS = 4  # the newest ones; for each of them, the pace model is fitted again
+WEIGHED_PERIODS = 8  # the newest ones; for each of them, the pace model is fitted again
 
 
 class InsufficientData(PermanentError):
@@ -39,13 +40,17 @@ def fit(rows: Rows, hyperparameters: Hyperparameters) -> ForecastModel:
     check_outcomes(rows)
     check_ins = rows.take(rows["as_of_kind"] == "check_in")
     trees, logistic = fit_paces(check_ins, hyperparameters)
-    noise, weight = fit_noise_regression(check_ins), blend_weight(_past_cycles(check_ins, hyperparameters))
+    noise, past = fit_noise_regression(check_ins), list(_past_cycles(check_ins, hyperparameters))
+    weight = blend_weight(past)
     margins = blended(pace_margins(trees, logistic, check_ins), noise.margins(check_ins), weight)
     return ForecastModel(
         trees=trees,
         logistic=logistic,
         noise=noise,
         weight=weight,
+        scale_factor=fit_scale_factor(
+            (blended(cycle.paces, cycle.noise, weight), cycle.scale, cycle.final_scores) for cycle in past
+        ),
         owner=fit_owner_weight(check_ins, margins),
         no_check_in=fit_no_check_in_forecast(rows.take(rows["as_of_kind"] != "current")),
         trained_until=str(np.max(check_ins["period_end"])),
@@ -73,8 +78,9 @@ def _past_cycles(check_ins: Rows, hyperparameters: Hyperparameters) -> Iterator[
             check_outcomes(train)
         except InsufficientData:
             continue
-        paces = pace_margins(*fit_paces(train, hyperparameters), test)
-        yield PastCycle(paces, fit_noise_regression(train).margins(test), test.outcomes())
+        paces, noise = pace_margins(*fit_paces(train, hyperparameters), test), fit_noise_regression(train)
+        scale, scores = noise.scale(test.numbers("noise_ratio")), test.numbers("final_score")
+        yield PastCycle(paces, noise.margins(test), test.outcomes(), scale, scores)
 
 
 def check_outcomes(rows: Rows) -> None:

@@ -45,7 +45,8 @@ class IncompatibleModel(PermanentError):
 class ForecastModel:
     """Forecasts key results from their feature rows.
 
-    `weight` (0-1) is the weight of the noise regression. `trained_until` is the last day of the newest cycle that the
+    `weight` (0-1) is the weight of the noise regression. `scale_factor` is multiplied with the scale of final scores.
+    `trained_until` is the last day of the newest cycle that the
     model was trained on. `outcomes_known_until` is the time at which the last training outcome became known (ISO 8601
     with a time zone), or None for models that were saved before this field existed.
     """
@@ -54,6 +55,7 @@ class ForecastModel:
     logistic: LogisticModel
     noise: NoiseRegression
     weight: float
+    scale_factor: float
     owner: OwnerWeight
     no_check_in: NoCheckInForecast
     trained_until: str
@@ -79,7 +81,7 @@ class ForecastModel:
 
         shares = np.clip(self._shares(rows), MIN_SHARE, 1.0 - MIN_SHARE)
         log_odds = np.where(_has_no_check_in(rows), np.log(shares / (1.0 - shares)), self.margins(rows))
-        return intervals(log_odds, self.noise.scale(rows.numbers("noise_ratio")))
+        return intervals(log_odds, self.scale_factor * self.noise.scale(rows.numbers("noise_ratio")))
 
     def _shares(self, rows: Rows) -> "NDArray[float64]":
         import numpy as np
@@ -132,6 +134,7 @@ class ForecastModel:
             "logistic": asdict(self.logistic),
             "noise": asdict(self.noise),
             "weight": self.weight,
+            "scale_factor": self.scale_factor,
             "owner": asdict(self.owner),
             "silence": asdict(self.no_check_in),
         }
@@ -197,6 +200,7 @@ def load_model(folder: Path) -> ForecastModel:
         logistic=LogisticModel(tuple(logistic["coefficients"]), logistic["intercept"], tuple(logistic["centre"])),
         noise=NoiseRegression(tuple(noise["coefficients"]), noise["intercept"]),
         weight=numbers["weight"],
+        scale_factor=numbers["scale_factor"],
         owner=OwnerWeight(**numbers["owner"]),
         no_check_in=NoCheckInForecast(tuple(numbers["silence"]["achieved"])),
         trained_until=numbers["trained_until"],

@@ -44,7 +44,7 @@ class RowForecaster:
         self._columns = tuple(zip(LOGISTIC, logistic.centre, logistic.coefficients, strict=True))
         self._logistic_base = logistic.intercept + float(np.dot(logistic.coefficients, logistic.centre))
         self._weight = model.weight
-        self._margin_coefficient = model.noise.margin_coefficient
+        self._scale_per_noise = model.scale_factor / model.noise.margin_coefficient
 
     def forecast(self, row: Row, *, explains: bool = True) -> Forecast:
         """Return the forecast of a valid feature row. Unless `explains`, reasons and contributions are omitted."""
@@ -115,7 +115,7 @@ class RowForecaster:
         yield "base", self._model.noise.intercept
 
     def _score_scale(self, row: Row) -> float:
-        return float(max(row["noise_ratio"], MIN_NOISE) / self._margin_coefficient)
+        return float(max(row["noise_ratio"], MIN_NOISE) * self._scale_per_noise)
 
     def _pace_contributions(self, of_trees: Sequence[float], of_logistic: Sequence[float]) -> dict[str, float]:
         """Average the contributions of the trees and the regression, like `forecast_reasons.pace_contributions`."""

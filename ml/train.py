@@ -69,6 +69,7 @@ def train_and_register(
             "logistic": ",".join(LOGISTIC),
             "noise_features": ",".join(NOISE_FEATURES),
             "noise_weight": trained.served.weight,
+            "scale_factor": trained.served.scale_factor,
         },
         metrics=trained.report.flat(),
         tags={

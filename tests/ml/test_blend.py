@@ -15,21 +15,25 @@ OUTCOMES = np.array([1.0, 0.0] * 50)
 GOOD, BAD = 0.6 * (2.0 * OUTCOMES - 1.0), 0.5 * (2.0 * OUTCOMES - 1.0)
 
 
+def past(paces: np.ndarray, noise: np.ndarray, outcomes: np.ndarray) -> PastCycle:
+    return PastCycle(paces, noise, outcomes, scale=np.ones(len(outcomes)), final_scores=outcomes)
+
+
 def test_without_past_cycles_both_members_count_equally() -> None:
     assert blend_weight([]) == 0.5
 
 
 def test_the_member_with_the_lower_log_loss_gets_the_larger_weight_and_more_cycles_decide_more_clearly() -> None:
-    one = blend_weight([PastCycle(BAD, GOOD, OUTCOMES)])
-    assert 0.5 < one < blend_weight([PastCycle(BAD, GOOD, OUTCOMES)] * 2) <= 1.0
-    assert blend_weight([PastCycle(GOOD, BAD, OUTCOMES)]) == pytest.approx(1.0 - one, abs=1e-6)
-    assert blend_weight([PastCycle(1e3 * BAD, -1e6 * GOOD, OUTCOMES)] * 4) == 0.0
+    one = blend_weight([past(BAD, GOOD, OUTCOMES)])
+    assert 0.5 < one < blend_weight([past(BAD, GOOD, OUTCOMES)] * 2) <= 1.0
+    assert blend_weight([past(GOOD, BAD, OUTCOMES)]) == pytest.approx(1.0 - one, abs=1e-6)
+    assert blend_weight([past(1e3 * BAD, -1e6 * GOOD, OUTCOMES)] * 4) == 0.0
 
 
 def test_a_cycle_counts_as_at_most_20_rows() -> None:
-    small = blend_weight([PastCycle(BAD[:20], GOOD[:20], OUTCOMES[:20])])
-    assert blend_weight([PastCycle(BAD, GOOD, OUTCOMES)]) == small
-    assert blend_weight([PastCycle(BAD[:2], GOOD[:2], OUTCOMES[:2])]) < small
+    small = blend_weight([past(BAD[:20], GOOD[:20], OUTCOMES[:20])])
+    assert blend_weight([past(BAD, GOOD, OUTCOMES)]) == small
+    assert blend_weight([past(BAD[:2], GOOD[:2], OUTCOMES[:2])]) < small
 
 
 def test_contributions_of_clipped_paces_add_up_to_the_blended_log_odds() -> None:
@@ -56,7 +60,7 @@ def test_only_the_newest_cycles_are_forecast_again(monkeypatch: pytest.MonkeyPat
 
     fitted, fit_paces = [], fit_model.fit_paces
     monkeypatch.setattr(fit_model, "fit_paces", lambda rows, h: (fitted.append(len(rows)), fit_paces(rows, h))[1])
-    fit(closed_cycles(*[30] * 8), FEW_ROUNDS)
+    fit(closed_cycles(*[20] * (WEIGHED_PERIODS + 3)), FEW_ROUNDS)
     assert len(fitted) == WEIGHED_PERIODS + 1
 
 
@@ -64,7 +68,8 @@ def test_a_model_is_saved_and_loaded_without_loss(tmp_path) -> None:
     model = fit(closed_cycles(40, 40), FEW_ROUNDS)
     model.save(tmp_path)
     loaded = load_model(tmp_path)
-    assert (loaded.noise, loaded.weight) == (model.noise, model.weight)
+    assert (loaded.noise, loaded.weight, loaded.scale_factor) == (model.noise, model.weight, model.scale_factor)
+    assert model.scale_factor != 1.0
     assert digest(loaded) == digest(model)
 
 

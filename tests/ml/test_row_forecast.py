@@ -37,6 +37,7 @@ def model() -> ForecastModel:
         owner=OwnerWeight(0.83, 0.67, -0.21, 0.4),
         noise=NoiseRegression((0.93, 0.61, 0.37, 0.52, 0.14), -0.07),
         weight=0.61,
+        scale_factor=0.73,
         no_check_in=NoCheckInForecast(tuple(each / 11 for each in range(10))),
         trained_until="2026-09-30",
     )

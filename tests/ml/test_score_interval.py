@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ml.score_interval import INTERVAL_LEVEL, interval, intervals
+from ml.score_interval import INTERVAL_LEVEL, fit_scale_factor, interval, intervals
 
 LOG_ODDS = st.floats(-40, 40) | st.floats(-4, 4)
 SCALE = st.floats(1e-6, 1e6) | st.floats(0.01, 1)
@@ -68,3 +68,29 @@ def test_intervals_are_the_shortest_within_0_and_1(
     log_odds: float, scale: float, expected: tuple[float, float]
 ) -> None:
     assert interval(log_odds, scale) == pytest.approx(expected, abs=5e-5)
+
+
+def past_cycle(factor: float, seed: int = 0, rows: int = 400) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Forecasts and final scores, which are distributed with the scale times a factor."""
+    random = np.random.default_rng(seed)
+    log_odds, scale = random.normal(0.0, 2.0, rows), random.uniform(0.2, 0.6, rows)
+    drawn = random.logistic(0.7 + log_odds * scale * factor, scale * factor)
+    return log_odds, scale, np.clip(drawn, 0.0, 1.0)
+
+
+def test_the_factor_of_the_scale_is_found_in_past_cycles() -> None:
+    assert fit_scale_factor([]) == 1.0
+    for factor in (0.3, 1.0):
+        assert fit_scale_factor([past_cycle(factor, seed) for seed in range(8)]) == pytest.approx(factor, rel=0.12)
+    once, often = (fit_scale_factor([past_cycle(0.2)] * cycles) for cycles in (1, 8))
+    assert often <= once < 1.0
+
+
+def test_with_the_fitted_factor_90_percent_of_the_scores_are_inside_the_intervals() -> None:
+    cycles = [past_cycle(0.3, seed) for seed in range(8)]
+    factor = fit_scale_factor(cycles)
+    log_odds, scale, scores = past_cycle(0.3, seed=99, rows=4_000)
+    low, high = intervals(log_odds, factor * scale)
+    assert ((low <= scores) & (scores <= high)).mean() > 0.88
+    narrow_low, narrow_high = intervals(log_odds, scale * factor / 3)
+    assert ((narrow_low <= scores) & (scores <= narrow_high)).mean() < 0.8
