@@ -5,7 +5,7 @@ import pytest
 
 from lakehouse.errors import PermanentError
 from lakehouse.settings import Settings
-from ml import model_registry
+from ml import fit_model, model_registry
 from ml.boosted_trees import BoostedTrees
 from ml.champion import champion_version, rollback
 from ml.champion_evaluation import evaluate_champion
@@ -35,7 +35,7 @@ class Flat(BoostedTrees):
 def ignorant(model: ForecastModel, log_odds: float) -> ForecastModel:
     """A copy of the model that always predicts the same probability."""
     nothing = LogisticModel((0.0,) * 4, 2 * log_odds, (0.0,) * 4)
-    return replace(model, trees=Flat(b""), logistic=nothing, owner=NO_WEIGHT, version="9")
+    return replace(model, trees=Flat(b""), logistic=nothing, weight=0.0, owner=NO_WEIGHT, version="9")
 
 
 def test_a_model_better_than_rule_and_champion_is_promoted(trained: TrainedModels, history: Rows) -> None:
@@ -125,9 +125,11 @@ def test_retraining_on_the_same_data_does_not_replace_the_champion(
 
 
 def test_a_model_that_was_rolled_back_is_not_promoted_again(
-    settings: Settings, hyperparameters: Hyperparameters
+    settings: Settings, hyperparameters: Hyperparameters, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    weak = train_and_register(settings, replace(hyperparameters, rounds=1, depth=1)).version
+    with monkeypatch.context() as patch:
+        patch.setattr(fit_model, "blend_weight", lambda _past: 0.0)  # the trees alone
+        weak = train_and_register(settings, replace(hyperparameters, rounds=1, depth=1)).version
     assert promote_if_better(settings).outcome == "promoted"
     strong = train_and_register(settings, replace(hyperparameters, rounds=40)).version
     assert promote_if_better(settings).outcome == "promoted"
