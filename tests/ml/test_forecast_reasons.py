@@ -112,4 +112,5 @@ def test_current_rows_are_the_latest_of_each_key_result(published: Settings, his
         assert read_current(connection, []) == []
     for row in rows:
         assert row["as_of"] == max(history["as_of"][history["key_result_id"] == row["key_result_id"]])
+        assert row["unit"]
     assert {row["key_result_id"] for row in rows} == set(asked)
