@@ -61,7 +61,7 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def done(folder: Path, out: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Done]:
-    """The benchmark of a missing folder, of one with a single cycle, of a malformed one, and of the good one."""
+    """The benchmark of a missing folder, of one with a single cycle, of a malformed one, and of the simulated one."""
     bad = tmp_path_factory.mktemp("bad")
     first = min(row["cycle_start"] for row in read(folder / KEY_RESULTS.name))
     kept = [row for row in read(folder / KEY_RESULTS.name) if row["cycle_start"] == first]
@@ -70,9 +70,7 @@ def done(folder: Path, out: Path, tmp_path_factory: pytest.TempPathFactory) -> I
     for name in ("one_cycle", "malformed"):
         (bad / name).mkdir()
         write(bad / name / KEY_RESULTS.name, kept)
-        write(
-            bad / name / CHECK_INS.name, [row for row in read(folder / CHECK_INS.name) if row["key_result_id"] in ids]
-        )
+        write(bad / name / CHECK_INS.name, check_ins)
     (bad / "malformed" / CHECK_INS.name).write_text("when,what\n2025-01-01,5\n", encoding="utf-8")
     (out / "last_two_cycles").mkdir(parents=True)
     (out / "one_cycle.csv").write_text("of an earlier run\n", encoding="utf-8")
