@@ -1,6 +1,11 @@
 """Forecast each cycle of a history from the second on, by all forecasters, trained on what had closed before it."""
 
+import multiprocessing
+import os
+import signal
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from forecast_benchmark.forecasters import FORECASTERS, Forecasts
@@ -26,8 +31,8 @@ class ForecastCycle:
     base_rate: float
 
 
-def forecast_cycles(history: Rows) -> Iterator[ForecastCycle]:
-    """Yield the forecasts of each cycle from the second on, oldest first. The last cycles can still be running.
+def forecast_cycles(history: Rows, processes: Executor) -> list[ForecastCycle]:
+    """Return the forecasts of each cycle from the second on, oldest first. The last cycles can still be running.
 
     Raises:
         InsufficientData: there are fewer than two cycles.
@@ -38,12 +43,31 @@ def forecast_cycles(history: Rows) -> Iterator[ForecastCycle]:
             "A benchmark needs at least two cycles with check-ins, one to train on and one to forecast; found "
             f"{len(periods)}."
         )
+    splits = [split_at(history, period) for period in periods[1:]]
+    train = [history.take(split.train) for split in splits]
+    test = [history.take(split.test) for split in splits]
     closed = set(closed_periods(history))
-    for period in periods[1:]:
-        split = split_at(history, period)
-        train, test = history.take(split.train), history.take(split.test)
-        forecasts = {name: forecast(train, test) for name, forecast in FORECASTERS.items()} if len(test) else {}
-        yield ForecastCycle(period, period in closed, test, forecasts, base_rate(train))
+    return [
+        ForecastCycle(split.period, split.period in closed, check_ins, forecasts, base_rate(earlier))
+        for split, earlier, check_ins, forecasts in zip(
+            splits, train, test, processes.map(_forecasts, train, test), strict=True
+        )
+    ]
+
+
+@contextmanager
+def forecasting_processes() -> Iterator[Executor]:
+    """Start a process per core. Each forecasts one cycle at a time, because a model is trained by one thread."""
+    context = multiprocessing.get_context("spawn")
+    # Ctrl-C interrupts only the main process, which then stops the others.
+    with ProcessPoolExecutor(
+        os.cpu_count(), mp_context=context, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN)
+    ) as processes:
+        yield processes
+
+
+def _forecasts(train: Rows, test: Rows) -> dict[str, Forecasts]:
+    return {name: forecast(train, test) for name, forecast in FORECASTERS.items()} if len(test) else {}
 
 
 def last_closed(cycles: Sequence[ForecastCycle]) -> list[ForecastCycle]:

@@ -1,17 +1,17 @@
 """Run the benchmark: for each folder, import the files, build the features, forecast, and write the results."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from forecast_benchmark.cycles import ForecastCycle, forecast_cycles, last_closed
+from forecast_benchmark.cycles import ForecastCycle, forecast_cycles, forecasting_processes, last_closed
 from forecast_benchmark.forecast_lines import due_check_ins, lines_of, model_lines
 from forecast_benchmark.forecasters import MODEL
 from forecast_benchmark.report import markdown
 from forecast_benchmark.scores import Score, scores_of
-from forecast_benchmark.warehouse import TemporaryWarehouse, temporary_warehouse
+from forecast_benchmark.warehouse import temporary_warehouse
 from ingestion.contract_validation import DecodedEvent, decode
 from ingestion.sources.okr_files import History, history_events
 from ingestion.sources.okr_files.importer import ImportReport, check_usable, read_folder
@@ -44,20 +44,24 @@ def run(folders: Sequence[Path], out: Path, say: Say) -> Results:
         PermanentError: a folder could not be forecast; the others were. Or nothing could be written.
     """
     domains = _domains(folders)
-    _create(out / LAST_CYCLES)
-    for name in domains:  # a folder that cannot be forecast must not leave the forecasts of an earlier run
-        for file in _files(out, name):
-            file.unlink(missing_ok=True)
+    _prepare(out, domains)
     results = Results()
-    with temporary_warehouse() as warehouse:
+    with temporary_warehouse() as warehouse, forecasting_processes() as processes:
         for number, (domain, folder) in enumerate(domains.items(), start=1):
+            started = time.monotonic()
             try:
-                line = _forecast(warehouse, domain, folder, out, results)
+                files, rejected = _read(folder, warehouse.stack.state)
+                cycles = forecast_cycles(warehouse.history_of(_events(files)), processes)
+                due = _write(out, domain, files, cycles)
             except OkrError as error:
                 results.failed.append(domain)
                 results.remarks.append(f"{domain}: not forecast. {error}")
-                line = f"not forecast. {error}"
-            say(f"{number}/{len(domains)} {domain}: {line}")
+                say(f"{number}/{len(domains)} {domain}: not forecast. {error}")
+                continue
+            results.last[domain], results.every[domain] = scores_of(last_closed(cycles)), scores_of(cycles)
+            results.remarks += (f"{domain}: {remark}" for remark in _remarks(files, rejected, cycles))
+            seconds = time.monotonic() - started
+            say(f"{number}/{len(domains)} {domain}: {due:,} check-ins in {len(cycles)} cycles, {seconds:.0f} s")
     replace_file(out / REPORT, markdown(results.last, results.every, results.remarks))
     if results.failed:
         raise PermanentError(
@@ -67,53 +71,44 @@ def run(folders: Sequence[Path], out: Path, say: Say) -> Results:
     return results
 
 
-def _forecast(warehouse: TemporaryWarehouse, domain: str, folder: Path, out: Path, results: Results) -> str:
-    """Forecast a folder, add its scores to the results, and return a line about it."""
-    started = time.monotonic()
-    files = _read(warehouse, folder)
-    features = warehouse.history_of(_events(files))
-    built = time.monotonic()
-    cycles = list(forecast_cycles(features))
-    last = last_closed(cycles)
-    for file, written in zip(_files(out, domain), (cycles, last), strict=True):
-        write_forecasts(iter(lines_of(files, written)), file)
-    results.last[domain], results.every[domain] = scores_of(last), scores_of(cycles)
-    results.remarks += _remarks(domain, files, cycles)
-    return (
-        f"{len(due_check_ins(files, cycles)):,} check-ins in {len(cycles)} cycles "
-        f"(features {built - started:.0f} s, forecasts {time.monotonic() - built:.0f} s)"
-    )
-
-
-def _remarks(domain: str, files: History, cycles: Sequence[ForecastCycle]) -> Iterator[str]:
-    untrained = sum(not each.forecasts[MODEL].has_intervals for each in cycles if each.forecasts)
-    if untrained:
-        yield (
-            f"{domain}: {untrained} of {len(cycles)} cycles were forecast by the pacing rule, because too few key "
-            "results had closed before to train a model."
-        )
-    missing = due_check_ins(files, cycles).keys() - model_lines(cycles).keys()
-    if missing:
-        yield f"{domain}: {len(missing)} check-ins without features were forecast by the base rate and are not scored."
-
-
-def _read(warehouse: TemporaryWarehouse, folder: Path) -> History:
-    """Read a folder as the import does.
+def _read(folder: Path, state: Path) -> tuple[History, int]:
+    """Read a folder as the import does; return its valid rows and the number of rejected rows.
 
     Raises:
         PermanentError: the folder or a file cannot be read, or so many rows were rejected that the import would stop.
         ContractViolation: a header is missing or wrong.
     """
-    files, rejected = read_folder(folder, state=warehouse.stack.state, now=datetime.now(UTC))
+    files, rejected = read_folder(folder, state=state, now=datetime.now(UTC))
     report = ImportReport(folder, files, rejected)
     check_usable(report)
     if obstacle := report.obstacle():
-        raise PermanentError(f"{obstacle}. `okr produce files {folder} --check` lists them. Correct the files.")
-    return files
+        raise PermanentError(f"{obstacle}. Correct the files; `okr produce files {folder} --check` lists the rows.")
+    return files, rejected.count.total()
 
 
 def _events(files: History) -> Iterator[DecodedEvent]:
     return (decode(event.topic, event.value) for event in history_events(files))
+
+
+def _write(out: Path, domain: str, files: History, cycles: Sequence[ForecastCycle]) -> int:
+    """Write the forecasts of all cycles and of the last two; return the number of the former."""
+    every, last = _files(out, domain)
+    write_forecasts(iter(lines_of(files, last_closed(cycles))), last)
+    return write_forecasts(iter(lines_of(files, cycles)), every)
+
+
+def _remarks(files: History, rejected: int, cycles: Sequence[ForecastCycle]) -> Iterator[str]:
+    if rejected:
+        yield f"the import rejected {rejected} rows, which were not used."
+    untrained = sum(not cycle.forecasts[MODEL].has_intervals for cycle in cycles if cycle.forecasts)
+    if untrained:
+        yield (
+            f"{untrained} of {len(cycles)} cycles were forecast by the pacing rule, because too few key results had "
+            "closed before to train a model."
+        )
+    missing = due_check_ins(files, cycles).keys() - model_lines(cycles).keys()
+    if missing:
+        yield f"{len(missing)} check-ins without features were forecast by the base rate and are not scored."
 
 
 def _domains(folders: Sequence[Path]) -> dict[str, Path]:
@@ -139,10 +134,14 @@ def _files(out: Path, domain: str) -> tuple[Path, Path]:
     return out / f"{domain}.csv", out / LAST_CYCLES / f"{domain}.csv"
 
 
-def _create(folder: Path) -> None:
+def _prepare(out: Path, domains: Iterable[str]) -> None:
+    """Create the folders, and delete an earlier run's forecasts, because a domain can fail this time."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        (out / LAST_CYCLES).mkdir(parents=True, exist_ok=True)
+        for domain in domains:
+            for file in _files(out, domain):
+                file.unlink(missing_ok=True)
     except OSError as error:
         raise PermanentError(
-            f"{folder} cannot be created: {error.strerror}. Choose another folder with --out."
+            f"{out} cannot be written: {error.strerror}. Choose a folder that you can write to with --out."
         ) from error
