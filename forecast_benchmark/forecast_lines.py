@@ -16,7 +16,7 @@ CheckIn = tuple[str, datetime]  # key result and time
 def lines_of(history: History, cycles: Sequence[ForecastCycle]) -> list[Line]:
     """Return the model's forecasts of the check-ins of these cycles, ordered by key result and time.
 
-    A check-in without a feature row, such as one on the first day of a cycle, gets the base rate and the interval 0..1.
+    A check-in without a feature row, such as one made after the final value, gets the base rate and the interval 0..1.
     """
     known = model_lines(cycles)
     due = due_check_ins(history, cycles)
