@@ -33,7 +33,7 @@ clean: $(STACK) ## Stop the stack and delete its state (.state, or OKR_STATE)
 	$(OKR) clean
 
 help: ## Show this list
-	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 SERVING_BENCHMARKS := $(addprefix tests/benchmarks/bench_,predict.py swap.py forecast_cache.py routes.py workers.py request_guard.py)
 
@@ -74,7 +74,7 @@ scan: $(DEV) ## Scan the code, the history and the packages (unsafe code, secret
 	.venv/bin/python .ci/scan $(ARGS)
 
 type: $(DEV) ## Check types (mypy, strict)
-	.venv/bin/mypy lakehouse ingestion expectations ml serving infra dags
+	.venv/bin/mypy lakehouse ingestion expectations ml serving infra dags forecast_benchmark
 
 client: $(DEV) ## Generate okr_client, the API's Python client, from the OpenAPI description, and build its wheel
 	.venv/bin/python -m serving.client_generator
@@ -92,6 +92,12 @@ bench-serving: $(DEV) ## Run the benchmarks of the API and write their figures i
 	.venv/bin/pytest $(SERVING_BENCHMARKS) -o python_files='bench_*.py' -s $(ARGS) || missed=1; \
 	$(MAKE) --no-print-directory bench-peers ARGS=tests/benchmarks/peers/bench_serving.py || missed=1; \
 	.venv/bin/python -m tests.figures .bench.jsonl docs/serving.md; \
+	rm -f .bench.jsonl; exit $$missed
+
+bench-forecasts: $(DEV) ## Compare the forecasts of real goals in OKR_SHARED with simple rivals, and write docs/model.md
+	@rm -f .bench.jsonl; missed=0; export OKR_FIGURES=$(CURDIR)/.bench.jsonl; \
+	.venv/bin/pytest tests/benchmarks/bench_forecasts.py -o python_files='bench_*.py' -s $(ARGS) || missed=1; \
+	.venv/bin/python -m tests.figures .bench.jsonl docs/model.md; \
 	rm -f .bench.jsonl; exit $$missed
 
 bench-peers: $(DEV) ## Compare landing and serving with other products, each installed in a separate environment
@@ -121,4 +127,4 @@ $(DEV): requirements/dev.txt pyproject.toml | .venv/bin/uv
 	@.ci/install dev $@
 	@touch $(STACK)
 
-.PHONY: demo up down status clean test test-faults test-chaos test-ops fuzz lint scan type client release bench bench-serving bench-peers lock help
+.PHONY: demo up down status clean test test-faults test-chaos test-ops fuzz lint scan type client release bench bench-serving bench-forecasts bench-peers lock help

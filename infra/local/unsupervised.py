@@ -1,4 +1,4 @@
-"""Run one service without the supervisor, for tests."""
+"""Run one service without the supervisor, for tests and benchmarks."""
 
 import os
 import signal

@@ -8,12 +8,12 @@ from datetime import UTC, datetime, timedelta
 import orjson
 
 from ingestion.contract_validation import EncodedEvent
+from ingestion.loading.direct import COLUMNS, copy_into_raw
 from ingestion.sources.simulator import SCALES, messages, organisation
 from ingestion.sources.simulator.messages import MessageKind
 from lakehouse.contracts import TOPICS
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
-from tests.raw_rows import COLUMNS, copy_into_raw
 
 AS_OF = datetime(2026, 11, 28, 12, tzinfo=UTC)
 PARTITIONS = 4

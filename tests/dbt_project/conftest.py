@@ -14,6 +14,7 @@ import orjson
 import pytest
 from psycopg.rows import dict_row
 
+from ingestion.loading.direct import copy_into_raw
 from lakehouse.contracts import TOPICS, contracts
 from lakehouse.contracts.check_in import CheckInRecorded
 from lakehouse.contracts.cycle import CycleDefined
@@ -28,7 +29,6 @@ from lakehouse.warehouse import connect
 from tests.databases import NewDatabase
 from tests.dbt_process import attempt_dbt, run_dbt
 from tests.dbt_project.ending_and_move_stories import imported, tell_all
-from tests.raw_rows import copy_into_raw
 
 CYCLES = {
     "past": (date(2025, 10, 1), date(2025, 12, 31)),

@@ -15,8 +15,8 @@ import pytest
 
 from infra.local.stack import Stack
 from ingestion.contract_validation import DecodedEvent, decode, encode
+from ingestion.loading.direct import copy_events
 from ingestion.sources.simulator import messages, organisation, scale_of
-from lakehouse.contracts import TOPICS, contracts
 from lakehouse.contracts.pipeline_step import PipelineStepFinished
 from lakehouse.contracts.prediction import PredictionServed
 from lakehouse.errors import ContractViolation
@@ -26,7 +26,6 @@ from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
 from tests.databases import NewDatabase, database_from
 from tests.dbt_process import run_dbt
-from tests.raw_rows import copy_into_raw
 
 SHARED = Path(os.environ.get("OKR_SHARED") or Path(__file__).parents[3] / "shared").absolute()
 collect_ignore = [] if (SHARED / "data" / "us_states").is_dir() else ["test_real_goals.py"]  # real data stay there
@@ -130,7 +129,7 @@ def _built(
 ) -> Iterator[tuple[Settings, dict[str, str]]]:
     """A simulated log in raw, its marts without constraints, and the statement that adds each constraint again."""
     with new_database() as settings:
-        load_log(settings, simulated_log())
+        copy_events(settings, simulated_log())
         dbt_build(settings, tmp_path_factory.mktemp("dbt"))
         with connect(settings.require("dsn_transform")) as connection:
             constraints = connection.execute(CONSTRAINTS).fetchall()
@@ -181,20 +180,6 @@ def decoded_or_none(topic: str, value: bytes | None) -> DecodedEvent | None:
         return decode(topic, value)
     except ContractViolation:
         return None
-
-
-def load_log(settings: Settings, events: list[DecodedEvent]) -> None:
-    """Insert events into raw, all in partition 0, logged when they were recorded."""
-    topics = {name: contract.topic for name, contract in contracts().items()}
-    rows: dict[str, list[tuple[object, ...]]] = {topic: [] for topic in TOPICS}
-    for event in events:
-        frame = event.envelope
-        at = frame.recordedtime or frame.time
-        of_topic = rows[topics[frame.type]]
-        of_topic.append((0, len(of_topic), at, frame.id, frame.type, frame.source, frame.subject, frame.time, at,
-                         frame.recordedassumed, event.data))  # fmt: skip
-    for topic in TOPICS:
-        copy_into_raw(settings, topic, rows[topic])
 
 
 def dbt_build(settings: Settings, target: Path) -> None:

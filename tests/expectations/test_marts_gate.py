@@ -15,11 +15,12 @@ from expectations.commands import app
 from expectations.gate_decision import GateReport
 from expectations.gx_runner import TableLocation, validate
 from expectations.rules import Suite
+from ingestion.loading.direct import copy_events
 from lakehouse.errors import GateFailed, PermanentError
 from lakehouse.publication import publish
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
-from tests.expectations.conftest import dbt_build, load_log, simulated_log
+from tests.expectations.conftest import dbt_build, simulated_log
 from tests.publications import publish_build
 
 Copy = Callable[[], AbstractContextManager[Settings]]
@@ -262,7 +263,7 @@ def test_a_build_in_progress_is_reported_as_such(fresh_database: Settings) -> No
 def test_the_first_seconds_of_a_backfill_pass(fresh_database: Settings, tmp_path: Path) -> None:
     first_events = simulated_log()[:20]
     assert "okr.key_result.defined.v1" not in {event.envelope.type for event in first_events}
-    load_log(fresh_database, first_events)
+    copy_events(fresh_database, first_events)
     dbt_build(fresh_database, tmp_path)
     report = marts_gate.validate_build(fresh_database, "run-1")
     assert report.passed, report.summary()

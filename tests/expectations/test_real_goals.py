@@ -16,13 +16,14 @@ from expectations.marts_gate import validate_build
 from expectations.raw_gate import checked_columns
 from expectations.suites import event
 from ingestion.contract_validation import DecodedEvent
+from ingestion.loading.direct import copy_events
 from ingestion.sources.okr_files.event_order import history_events
 from ingestion.sources.okr_files.row_validation import read_history
 from lakehouse import marts_build, publication, quarantine
 from lakehouse.lake import landing_schema
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
-from tests.expectations.conftest import dbt_build, decoded_or_none, load_log
+from tests.expectations.conftest import dbt_build, decoded_or_none
 
 SHARED = Path(os.environ.get("OKR_SHARED") or Path(__file__).parents[3] / "shared").absolute()
 DOMAINS = (
@@ -61,7 +62,7 @@ def published(
     with new_database() as settings:
         dsn = settings.require("dsn_transform")
         reports = {name: validate("raw", name, [_suite(events, dsn)]) for name, events in imported.items()}
-        load_log(settings, [each for events in imported.values() for each in events])
+        copy_events(settings, [each for events in imported.values() for each in events])
         with connect(settings.require("dsn_loader"), autocommit=True) as loader:
             loader.execute("ANALYZE raw.okr_user_events")  # as a large load does
         marts_build.prepare_build(dsn, "run")

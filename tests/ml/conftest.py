@@ -11,6 +11,7 @@ import orjson
 import pytest
 from pydantic import SecretStr
 
+from ingestion.loading.direct import copy_into_raw
 from ingestion.sources.simulator import messages, organisation, scale_of
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
@@ -21,7 +22,6 @@ from ml.mlflow_client import client, registered_model
 from ml.model_registry import MODEL_NAME
 from tests.dbt_process import run_dbt
 from tests.publications import publish_build
-from tests.raw_rows import copy_into_raw
 
 AS_OF = datetime(2026, 2, 15, tzinfo=UTC)
 TOPIC = "okr_user_events"

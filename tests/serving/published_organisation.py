@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ingestion.batch import Span
 from ingestion.contract_validation import DecodedEvent, EncodedEvent, decode, encode
+from ingestion.loading.direct import copy_into_raw
 from ingestion.sources.simulator import messages, organisation, scale_of
 from ingestion.state.store import StateStore
 from lakehouse import marts_build, publication
@@ -26,7 +27,6 @@ from ml.reference_distribution import reference_of
 from ml.train_test_split import closed_periods, everything_closed, split_at
 from tests.dbt_process import run_dbt
 from tests.publications import passed
-from tests.raw_rows import copy_into_raw
 
 AS_OF = datetime(2026, 11, 20, 12, tzinfo=UTC)
 STRANGE = {

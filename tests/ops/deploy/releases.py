@@ -9,7 +9,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
-PACKAGES = ("dags", "dbt_project", "expectations", "infra", "ingestion", "lakehouse", "ml", "serving")
+PACKAGES = (
+    "dags",
+    "dbt_project",
+    "expectations",
+    "forecast_benchmark",
+    "infra",
+    "ingestion",
+    "lakehouse",
+    "ml",
+    "serving",
+)
 SMALL_API = Path(__file__).with_name("small_api.py")
 SMALL_OKR = f"""#!/bin/sh
 here=$(cd -P -- "${{0%/*}}" && pwd)

@@ -15,6 +15,7 @@ from pydantic import SecretStr
 
 from infra.local.stack import Stack
 from ingestion.field_encryption import FieldEncryption
+from ingestion.loading.direct import COLUMNS, copy_into_raw
 from ingestion.state.consumer import consume_state
 from lakehouse.field_encryption import administration
 from lakehouse.field_encryption.decryption import ERASED, Decryption, PersonalColumn
@@ -25,7 +26,6 @@ from tests.databases import NewDatabase
 from tests.dbt_process import run_dbt
 from tests.figures import report
 from tests.ops.field_encryption.conftest import new_key, with_keys
-from tests.raw_rows import COLUMNS, copy_into_raw
 from tests.serving import published_organisation
 from tests.serving.check_in_requests import accepted, post, put, word
 from tests.serving.live_server import Api, serving
