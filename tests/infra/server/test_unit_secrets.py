@@ -15,10 +15,10 @@ def test_a_unit_has_its_own_secrets_and_those_of_its_drop_ins() -> None:
     assert unit_secrets([unit], UNITS) == dict.fromkeys(names, unit)
 
 
-def test_a_unit_starts_without_the_password_of_kafka_but_not_without_others() -> None:
+def test_a_unit_starts_without_secrets_that_have_a_default_but_not_without_others() -> None:
     assert unit_secrets(["okr-land@2"], UNITS) == {
         "field_encryption_key": "okr-land@2", "dsn_loader": "okr-land@2", "airflow_password": "okr-land@2",
-        "kafka_password_land": "",
+        "kafka_password_land": "", "client_key": "",
     }  # fmt: skip
 
 

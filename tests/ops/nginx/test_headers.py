@@ -9,6 +9,7 @@ import pytest
 
 from serving.http.security_headers import DEFAULTS, DOCUMENTS, EVERY_RESPONSE
 from tests.ops.nginx.conftest import Api
+from tests.polling import until
 
 ONCE = {
     "strict-transport-security", "x-request-id", "x-content-type-options", "x-frame-options", "referrer-policy",
@@ -90,6 +91,12 @@ def _comparable(answer: httpx.Response) -> dict[str, str]:
     return found | {"content-type": kind.replace("text/javascript", "application/javascript")}
 
 
+def requests_in(api: Api, request_id: str) -> list[dict[str, str]]:
+    """Return the lines of the API's log about a request. It writes them after it has answered."""
+    own = [json.loads(line) for line in api.log.read_text(encoding="utf-8").splitlines() if request_id in line]
+    return [line for line in own if line["event"] == "request"]
+
+
 def test_the_request_id_is_the_same_in_the_answer_and_in_both_logs(api: Api) -> None:
     request_id = "both-logs-01234567"
     with api.proxy.client(headers={"X-Request-ID": request_id}) as client:
@@ -97,12 +104,11 @@ def test_the_request_id_is_the_same_in_the_answer_and_in_both_logs(api: Api) -> 
     assert answer.headers.get_list("x-request-id") == [request_id]
     assert answer.json()["request_id"] == request_id
     assert api.proxy.line_of(request_id)["status"] == 401
-    own = [json.loads(line) for line in api.log.read_text(encoding="utf-8").splitlines() if request_id in line]
-    assert [line["route"] for line in own if line["event"] == "request"] == ["/v1/teams"]
+    assert [line["route"] for line in until(lambda: requests_in(api, request_id), "the API logs it")] == ["/v1/teams"]
     with api.proxy.client() as client:
         made = client.get("/livez").headers["x-request-id"]
     assert api.proxy.line_of(made)["area"] == "livez"
-    assert made in api.log.read_text(encoding="utf-8")
+    assert [line["route"] for line in until(lambda: requests_in(api, made), "the API logs it")] == ["/livez"]
 
 
 def test_a_stream_is_not_buffered(api: Api) -> None:

@@ -79,7 +79,8 @@ def test_each_host_gets_the_settings_and_only_its_own_secrets(provision: Provisi
         host: {file.name: file.read_text() for file in (hosts / host / "secrets").iterdir()}
         for host in (EDGE, APP, DATA)
     }
-    assert secrets[EDGE] == secrets[DATA] == {}
+    assert secrets[EDGE] == {"okr_client_key": "of-client_key\n"}
+    assert secrets[DATA] == {}
     assert secrets[APP] == {f"okr_{name}": f"of-{name}\n" for name in VAULT}
     assert not [name for name in VAULT if f"of-{name}" in done.stdout], "secrets are not shown"
 
