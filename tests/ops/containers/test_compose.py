@@ -99,9 +99,8 @@ case "$*" in *" up "*) echo "$OKR_FILES $*" ;; *) exec docker-compose "$@" ;; es
 
 def test_a_file_that_was_replaced_recreates_the_containers(checker: Checker, tmp_path: Path) -> None:
     """See https://github.com/docker/compose/issues/11900 and https://github.com/moby/moby/issues/22627."""
-    folder, secrets, tls = tmp_path / "containers", tmp_path / "secrets", tmp_path / "tls"
-    shutil.copytree(FOLDER, folder)
-    shutil.copytree(FOLDER.parent / "redis", tmp_path / "redis")
+    folder, secrets, tls = tmp_path / "infra" / "containers", tmp_path / "secrets", tmp_path / "tls"
+    shutil.copytree(FOLDER.parent, folder.parent)
     for each in (secrets, tls):
         each.mkdir()
     new_secrets.main([str(secrets)])
@@ -127,7 +126,7 @@ def test_a_file_that_was_replaced_recreates_the_containers(checker: Checker, tmp
 
     before = digest()
     assert digest() == before
-    for file in (secrets / "okr_pg_loader_password", tls / "nginx.crt", folder / "postgresql.conf"):
+    for file in (secrets / "okr_pg_loader_password", tls / "nginx.crt", folder / "pg_hba.conf"):
         part = file.with_suffix(".part")
         part.write_text("another", encoding="ascii")
         part.replace(file)

@@ -1,7 +1,9 @@
 """What the images contain, and what they do not."""
 
+import json
 import os
 import re
+import shlex
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -74,6 +76,18 @@ def test_the_program_of_each_role_starts(
         f"Unpacked, without bytecode, on a base of Debian's packages. {' and '.join(BUILT)} were built; the others are "
         f"the sum of the base and their packages. The project's wheel has {wheel.stat().st_size / 1e6:.1f} MB.",
     )
+
+
+def test_the_health_check_of_a_worker_is_false_without_progress(podman: Podman, build: Callable[[str], str]) -> None:
+    image = build("worker")
+    inspected = json.loads(podman.output("image", "inspect", image))[0]
+    check = (inspected.get("Healthcheck") or inspected["HealthCheck"])["Test"]
+    assert check[0] == "CMD"
+    run = ["run", "--rm", "--network=none", "--read-only", "--tmpfs=/tmp", "--no-healthcheck", image, "sh", "-c"]
+    for minutes, status in ((14, 0), (16, 1)):
+        script = f"echo 1 > $OKR_READY_FILE; touch -d '{minutes} minutes ago' $OKR_READY_FILE; {shlex.join(check[1:])}"
+        assert podman.run(*run, script, check=False).returncode == status, minutes
+    assert podman.run(*run, shlex.join(check[1:]), check=False).returncode == 1  # it is not ready yet
 
 
 def install(lock: str, folder: Path, command: list[str]) -> Path:

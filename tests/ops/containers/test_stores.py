@@ -209,7 +209,7 @@ def running(stack: Stack, settings: Path, folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        process.terminate()
+        process.kill()  # its data are deleted
         process.wait(30)
 
 
