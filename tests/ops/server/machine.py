@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import shutil
 import signal
 import subprocess
 import time
@@ -124,12 +123,14 @@ class Machine:
 def booted(
     folder: Path, binds: Mapping[Path, str], overlays: Mapping[Path, str], *, own_network: bool = False
 ) -> Iterator[Machine]:
-    """Boot a container. What it writes goes to `folder`.
+    """Boot a container. What it writes goes to a file system in memory at `folder`, which is gone afterwards.
 
     `binds` are folders of this host that it can read, and `overlays` those of which it has its own version. It is
     on the network of this host, or alone on its own one, which it may change.
     """
     name = f"okr-{uuid.uuid4().hex[:8]}"
+    # The releases are 80,000 small files. On a busy disk, their removal alone would take minutes.
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4g,mode=0755", name, folder], check=True)
     root, upper, work = (folder / part for part in ("root", "upper", "work"))
     for each in (root, upper, work):
         each.mkdir()
@@ -153,9 +154,7 @@ def booted(
     finally:
         for group in groups:
             _remove_group(group)
-        subprocess.run(["umount", "--lazy", root], check=True)
-        shutil.rmtree(upper, ignore_errors=True)
-        shutil.rmtree(work, ignore_errors=True)
+        subprocess.run(["umount", "--lazy", root, folder], check=True)
 
 
 def _command(
