@@ -85,6 +85,7 @@ def prepare(machine: Machine, password: str) -> None:
         )
     for user, value in {"broker": secrets.token_urlsafe(24), "admin": password}.items():
         machine.run("sh", "-euc", f"umask 077; echo {value} > /etc/okr/secrets/okr_kafka_password_{user}")
+    machine.run("sh", "-euc", 'echo "127.0.1.1 $(hostname)" >> /etc/hosts')  # as Debian's installer does
     text = (
         PAGE.read_text(encoding="utf-8")
         .partition("### Kafka")[2]
