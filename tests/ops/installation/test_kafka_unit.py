@@ -107,7 +107,7 @@ def test_the_broker_works_in_its_sandbox_and_only_its_user_reads_its_files(broke
     owners = broker.machine.output("stat", "-c", "%U %a", "/etc/kafka/secrets/broker_password", "/var/lib/kafka")
     assert owners.splitlines() == ["kafka 400", "kafka 700"]
     assert not broker.machine.output("find", "/etc/kafka/secrets", "-name", "users")
-    assert broker.machine.output("ls", "/var/log/kafka").split() == ["gc.log"]
+    assert "gc.log" in broker.machine.output("ls", "/var/log/kafka").split()
 
 
 def test_a_killed_broker_comes_back_with_its_topics(broker: Broker) -> None:
