@@ -46,9 +46,9 @@ class ForecastModel:
     """Forecasts key results from their feature rows.
 
     `weight` (0-1) is the weight of the noise regression. `scale_factor` is multiplied with the scale of final scores.
-    `trained_until` is the last day of the newest cycle that the
-    model was trained on. `outcomes_known_until` is the time at which the last training outcome became known (ISO 8601
-    with a time zone), or None for models that were saved before this field existed.
+    `trained_until` is the last day of the newest cycle that the model was trained on. `outcomes_known_until` is the
+    time at which the last training outcome became known (ISO 8601 with a time zone), or None for models that were saved
+    before this field existed.
     """
 
     trees: BoostedTrees
