@@ -27,10 +27,13 @@ def add(name: LoginName, organisation: Organisation = None) -> None:
     """Create a login, or give an existing one a new password. The connection URL with the password is printed once."""
     from infra.analysts.connection_url import authority_file, connection_url
     from infra.analysts.logins import add as add_login
+    from lakehouse.operator_actions import recorded
     from lakehouse.settings import load_settings
 
     settings = load_settings()
-    password = add_login(settings.require("pg_superuser_dsn"), name, organisation)
+    with recorded("analyst.added", name) as details:
+        details["organisation"] = organisation
+        password = add_login(settings.require("pg_superuser_dsn"), name, organisation)
     typer.echo(connection_url(settings, name, password))
     typer.echo("This password is not stored and is shown only once. To get a new one, run the command again.", err=True)
     if authority := authority_file(settings):
@@ -41,9 +44,11 @@ def add(name: LoginName, organisation: Organisation = None) -> None:
 def remove(name: LoginName) -> None:
     """End the sessions of a login and drop it."""
     from infra.analysts.logins import remove as drop
+    from lakehouse.operator_actions import recorded
     from lakehouse.settings import load_settings
 
-    drop(load_settings().require("pg_superuser_dsn"), name)
+    with recorded("analyst.removed", name):
+        drop(load_settings().require("pg_superuser_dsn"), name)
     typer.echo(f"{name} can no longer log in.")
 
 
