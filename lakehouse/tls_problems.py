@@ -141,7 +141,7 @@ def _handshake_problem(error: ssl.SSLError, server: str) -> str:
     if reason in NO_COMMON_CIPHER:
         return f"{server} rejects the handshake: it may support none of the client's ciphers, or expect a certificate."
     if reason in CLIENT_CERTIFICATE:
-        return f"{server} expects a certificate of the client. Set OKR_CLIENT_CERTIFICATE and OKR_CLIENT_KEY, or use another port."
+        return f"{server} expects a certificate of the client (OKR_CLIENT_CERTIFICATE, OKR_CLIENT_KEY)."
     return f"The TLS handshake with {server} failed ({reason})."
 
 
