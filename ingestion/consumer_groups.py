@@ -24,13 +24,15 @@ def landing_group(settings: Settings) -> str:
     return _group_name(LANDING_GROUP, uri.rstrip("/") if "://" in uri else str(Path(uri).resolve()))
 
 
-def state_group(settings: Settings) -> str:
+def state_group(settings: Settings, dsn: str = "dsn_loader") -> str:
     """Return the Kafka group of all consumers that maintain this database's state, regardless of their login.
+
+    `dsn` names the setting with the database; all settings must spell its host identically.
 
     Raises:
         PermanentError: the DSN cannot be parsed.
     """
-    parts = parts_of(settings.require("dsn_loader"))
+    parts = parts_of(settings.require(dsn))
     return _group_name(STATE_GROUP, f"{parts['host']}:{parts['port']}/{parts['dbname']}")
 
 

@@ -50,16 +50,23 @@ def current() -> None:
 def rollback() -> None:
     """Roll back to the previous publication. New publications are then on hold until `okr publication resume`."""
     from lakehouse import publication
+    from lakehouse.operator_actions import recorded
 
-    typer.echo(_line(publication.rollback(load_settings().require("dsn_transform")).restored))
+    with recorded("publication.rolled_back", "publications") as details:
+        restored = publication.rollback(load_settings().require("dsn_transform")).restored
+        details["restored"] = restored.publication_id
+    typer.echo(_line(restored))
 
 
 @group.command()
 def resume() -> None:
     """End the hold after a rollback. Runs then publish again, so fix the cause of the rollback first."""
     from lakehouse import publication
+    from lakehouse.operator_actions import recorded
 
-    rolled_back = publication.resume(load_settings().require("dsn_transform"))
+    with recorded("publication.resumed", "publications") as details:
+        rolled_back = publication.resume(load_settings().require("dsn_transform"))
+        details["dropped"] = [str(each) for each in rolled_back]
     ids = ", ".join(map(str, rolled_back))
     remark = f" These were rolled back and stay unpublished: {ids}." if rolled_back else ""
     typer.echo(f"Publications resumed.{remark}")

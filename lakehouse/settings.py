@@ -83,6 +83,8 @@ class Settings(BaseSettings):
     pg_superuser_dsn: SecretStr = SecretStr("")
     dsn_owner: SecretStr = SecretStr("")
     dsn_loader: SecretStr = SecretStr("")
+    dsn_landing: SecretStr = SecretStr("")
+    dsn_metrics: SecretStr = SecretStr("")
     dsn_transform: SecretStr = SecretStr("")
     dsn_serving: SecretStr = SecretStr("")
     dsn_organisation: SecretStr = SecretStr("")

@@ -13,6 +13,21 @@ LIMIT_S = 2.0
 CA_SETTING = "OKR_CA_FILE"
 EXPIRED, NOT_YET_VALID = 10, 9  # codes of OpenSSL (x509_vfy.h)
 WRONG_HOST = frozenset({62, 64})  # name, address
+# Reasons that OpenSSL gives if a server answers with something else than TLS, or closes the connection.
+PLAINTEXT = frozenset(
+    {
+        "WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG", "HTTP_REQUEST", "UNKNOWN_PROTOCOL",
+        "UNEXPECTED_EOF_WHILE_READING",
+    }
+)  # fmt: skip
+NO_COMMON_VERSION = frozenset({"UNSUPPORTED_PROTOCOL", "TLSV1_ALERT_PROTOCOL_VERSION", "NO_PROTOCOLS_AVAILABLE"})
+NO_COMMON_CIPHER = frozenset({"SSLV3_ALERT_HANDSHAKE_FAILURE", "TLSV1_ALERT_INSUFFICIENT_SECURITY"})
+CLIENT_CERTIFICATE = frozenset(
+    {
+        "TLSV13_ALERT_CERTIFICATE_REQUIRED", "SSLV3_ALERT_BAD_CERTIFICATE", "TLSV1_ALERT_UNKNOWN_CA",
+        "SSLV3_ALERT_CERTIFICATE_UNKNOWN",
+    }
+)  # fmt: skip
 
 StartTls = Callable[[socket.socket], bool]
 
@@ -28,8 +43,8 @@ def server_problem(
     server = f"{host}:{port}"
     try:
         context = client_context(ca_file)
-    except (OSError, ssl.SSLError) as error:
-        return f"The file {ca_file} of {trusted} has no readable certificates ({error})."
+    except OSError as error:  # ssl.SSLError is one
+        return unreadable(ca_file, error, trusted)
     try:
         with socket.create_connection((host, port), LIMIT_S) as plain:
             if start_tls is not None and not start_tls(plain):
@@ -47,7 +62,12 @@ def tls_problem(error: BaseException, server: str, *, trusted: str = CA_SETTING)
         cause = cause.__cause__ or cause.__context__
     if isinstance(cause, ssl.SSLCertVerificationError):
         return _certificate_problem(cause, server, trusted)
-    return _no_tls(server) if cause is not None else None
+    return None if cause is None else _handshake_problem(cause, server)
+
+
+def unreadable(ca_file: str, error: OSError, trusted: str = CA_SETTING) -> str:
+    """Return that the file with the authorities cannot be used."""
+    return f"The file {ca_file} of {trusted} has no readable certificates ({error})."
 
 
 def listens(host: str, port: int) -> bool:
@@ -110,6 +130,19 @@ def _certificate_problem(error: ssl.SSLCertVerificationError, server: str, trust
         f"{certificate} is not signed by an authority in {trusted} ({error.verify_message}). Is this the right server, "
         "and is the setting the right file?"
     )
+
+
+def _handshake_problem(error: ssl.SSLError, server: str) -> str:
+    reason = error.reason or ("UNEXPECTED_EOF_WHILE_READING" if isinstance(error, ssl.SSLEOFError) else str(error))
+    if reason in PLAINTEXT:
+        return _no_tls(server)
+    if reason in NO_COMMON_VERSION:
+        return f"{server} supports none of the client's versions of TLS. It must offer TLS 1.2 or 1.3."
+    if reason in NO_COMMON_CIPHER:
+        return f"{server} rejects the handshake: it may support none of the client's ciphers, or expect a certificate."
+    if reason in CLIENT_CERTIFICATE:
+        return f"{server} expects a certificate of the client (OKR_CLIENT_CERTIFICATE, OKR_CLIENT_KEY)."
+    return f"The TLS handshake with {server} failed ({reason})."
 
 
 def _no_tls(server: str) -> str:

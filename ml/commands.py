@@ -79,10 +79,15 @@ def promote(
     version: Annotated[str, typer.Argument(help="Alias or number of the version to evaluate.")] = "challenger",
 ) -> None:
     """Make a version the champion if it beats the pacing rule and the current champion on the held-out cycle."""
+    from lakehouse.operator_actions import recorded
     from lakehouse.settings import load_settings
+    from ml.model_registry import MODEL_NAME
     from ml.promotion_gate import promote_if_better
 
-    _print_decision(promote_if_better(load_settings(), version))
+    with recorded("model.promotion_evaluated", MODEL_NAME) as details:
+        decision = promote_if_better(load_settings(), version)
+        details |= {"version": decision.version, "outcome": decision.outcome}
+    _print_decision(decision)
 
 
 @app.command()
@@ -92,12 +97,16 @@ def rollback(
     ] = "",
 ) -> None:
     """Restore an earlier champion. Repeating the same rollback has no further effect."""
+    from lakehouse.operator_actions import recorded
     from lakehouse.settings import load_settings
     from ml import champion
+    from ml.model_registry import MODEL_NAME
 
     settings = load_settings()
     if to:
-        is_changed = champion.rollback(settings, to)
+        with recorded("model.rolled_back", MODEL_NAME) as details:
+            details["to"] = to
+            details["is_changed"] = is_changed = champion.rollback(settings, to)
         typer.echo(f"Version {to} is the champion again." if is_changed else f"Version {to} is already the champion.")
         return
     known = champion.champions(settings)

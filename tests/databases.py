@@ -10,7 +10,16 @@ from pydantic import SecretStr
 from infra.local.stack import Stack
 from lakehouse.settings import Settings
 
-DSNS = ("dsn_owner", "dsn_loader", "dsn_transform", "dsn_serving", "dsn_organisation", "dsn_analyst")
+DSNS = (
+    "dsn_owner",
+    "dsn_loader",
+    "dsn_landing",
+    "dsn_metrics",
+    "dsn_transform",
+    "dsn_serving",
+    "dsn_organisation",
+    "dsn_analyst",
+)
 
 NewDatabase = Callable[[], AbstractContextManager[Settings]]
 
@@ -29,9 +38,8 @@ def database_from(template: str, stack: Stack, settings: Settings) -> Iterator[S
     try:
         execute_as_superuser(stack, f"REVOKE ALL ON DATABASE {name} FROM PUBLIC")
         execute_as_superuser(stack, f"GRANT CONNECT, TEMPORARY, CREATE ON DATABASE {name} TO okr_transform")
-        execute_as_superuser(
-            stack, f"GRANT CONNECT ON DATABASE {name} TO okr_loader, okr_serving, okr_organisation, okr_analyst"
-        )
+        logins = "okr_loader, okr_landing, okr_metrics, okr_serving, okr_organisation, okr_analyst"
+        execute_as_superuser(stack, f"GRANT CONNECT ON DATABASE {name} TO {logins}")
         dsns = {dsn: SecretStr(settings.require(dsn).rpartition("/")[0] + f"/{name}") for dsn in DSNS}
         yield settings.model_copy(update=dsns)
     finally:

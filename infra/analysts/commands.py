@@ -6,7 +6,6 @@ import typer
 
 if TYPE_CHECKING:
     from infra.analysts.logins import Login
-    from infra.local.stack import Stack
 
 group = typer.Typer(
     no_args_is_help=True, help="Manage analysts' logins: add, remove, list. A login can read only the marts."
@@ -26,22 +25,30 @@ LoginName = Annotated[str, typer.Argument(help="Name of the login: lower-case le
 @group.command()
 def add(name: LoginName, organisation: Organisation = None) -> None:
     """Create a login, or give an existing one a new password. The connection URL with the password is printed once."""
-    from infra.analysts.logins import DATABASE
+    from infra.analysts.connection_url import authority_file, connection_url
     from infra.analysts.logins import add as add_login
-    from infra.local.ports import LOOPBACK
+    from lakehouse.operator_actions import recorded
+    from lakehouse.settings import load_settings
 
-    stack, dsn = _stack_and_superuser_dsn()
-    password = add_login(dsn, name, organisation)
-    typer.echo(f"postgresql://{name}:{password}@{LOOPBACK}:{stack.port('postgres')}/{DATABASE}")
+    settings = load_settings()
+    with recorded("analyst.added", name) as details:
+        details["organisation"] = organisation
+        password = add_login(settings.require("pg_superuser_dsn"), name, organisation)
+    typer.echo(connection_url(settings, name, password))
     typer.echo("This password is not stored and is shown only once. To get a new one, run the command again.", err=True)
+    if authority := authority_file(settings):
+        typer.echo(f"Also hand over the certificate {authority}, and add &sslrootcert=<its copy> to the URL.", err=True)
 
 
 @group.command()
 def remove(name: LoginName) -> None:
     """End the sessions of a login and drop it."""
     from infra.analysts.logins import remove as drop
+    from lakehouse.operator_actions import recorded
+    from lakehouse.settings import load_settings
 
-    drop(_stack_and_superuser_dsn()[1], name)
+    with recorded("analyst.removed", name):
+        drop(load_settings().require("pg_superuser_dsn"), name)
     typer.echo(f"{name} can no longer log in.")
 
 
@@ -49,9 +56,10 @@ def remove(name: LoginName) -> None:
 def list_() -> None:
     """List the logins with the number of their sessions, and mark those whose password or settings were changed."""
     from infra.analysts.logins import logins, organisations
+    from lakehouse.settings import load_settings
     from lakehouse.warehouse import connect
 
-    dsn = _stack_and_superuser_dsn()[1]
+    dsn = load_settings().require("pg_superuser_dsn")
     restricted = organisations(dsn)
     with connect(dsn, application="okr-analyst") as connection:
         for login in logins(connection):
@@ -81,11 +89,3 @@ def guard() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     run(load_settings().require("pg_superuser_dsn"), stop)
-
-
-def _stack_and_superuser_dsn() -> "tuple[Stack, str]":
-    """Return the stack of the current state folder and the DSN of its superuser."""
-    from infra.commands import started_stack  # imported here because infra.commands imports this module
-
-    stack = started_stack()
-    return stack, stack.env["OKR_PG_SUPERUSER_DSN"]

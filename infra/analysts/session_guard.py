@@ -1,13 +1,13 @@
 """`okr analyst guard`: enforces limits that a session can change for itself, and resets changed logins.
 
 In PostgreSQL, a role can change its own timeouts, work_mem and password. Therefore the guard ends sessions of analysts
-that exceed a limit, and resets logins that were changed.
+that exceed a limit, and resets logins that were changed. PostgreSQL measures the memory of the sessions, so the guard
+can run on any host.
 """
 
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import psycopg
 
@@ -21,6 +21,7 @@ log = get_logger(__name__)
 
 PERIOD_SECONDS = 5.0
 RETRY_SECONDS = 2.0
+OWN_MEMORY = r"SELECT substring(pg_read_file('/proc/self/status', true) FROM 'RssAnon:\s+(\d+) kB')::bigint * 1024"
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,8 @@ def guard(superuser_dsn: str, stop: threading.Event, limits: Limits | None = Non
         report_alive()
         try:
             with connect(superuser_dsn, application="okr-guard", autocommit=True) as connection:
+                if own_memory_bytes(connection) is None:
+                    log.warning("the memory of analysts' sessions is not limited: PostgreSQL's host has no /proc")
                 enforce(connection, limits or Limits(), reported)
                 report_ready()
                 while not stop.wait(PERIOD_SECONDS):
@@ -93,17 +96,14 @@ def _end_sessions(connection: Connection, limits: Limits) -> Iterator[SessionBey
 
 
 def _sessions_beyond_limits(sessions: Iterable[tuple[object, ...]], limits: Limits) -> Iterator[SessionBeyondLimit]:
-    for pid, role, reason in sessions:
-        is_too_large = own_memory_bytes(int(str(pid))) > limits.memory_bytes
+    for pid, role, reason, memory_bytes in sessions:
+        is_too_large = int(str(memory_bytes or 0)) > limits.memory_bytes
         memory = f"more than {limits.memory_bytes / 1e6:,.0f} MB of memory" if is_too_large else None
         if exceeded := reason or memory:
             yield SessionBeyondLimit(int(str(pid)), str(role), str(exceeded))
 
 
-def own_memory_bytes(pid: int) -> int:
-    """Return the private memory of a process, without shared buffers; 0 if it does not exist on this host."""
-    try:
-        lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace").splitlines()
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon:")), 0)
+def own_memory_bytes(connection: Connection) -> int | None:
+    """Return the private memory of this connection's server process; None if the server cannot measure it."""
+    [(found,)] = connection.execute(OWN_MEMORY).fetchall()
+    return None if found is None else int(str(found))

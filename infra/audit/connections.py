@@ -17,6 +17,8 @@ from lakehouse.tls_problems import LIMIT_S, StartTls, client_context, server_pro
 from lakehouse.warehouse import parts_of
 
 MIN_DAYS_LEFT = 21
+EDGE = "edge"  # the zone of the hosts that clients reach
+PUBLIC = "api_url"
 PORTS = {"https": 443, "http": 80, "redis": 6379, "rediss": 6379}
 
 
@@ -31,6 +33,7 @@ class Connection:
     required: str
     ca_file: str
     start_tls: StartTls | None = None
+    is_public: bool = False  # its certificate may also come from an authority of the system
 
 
 def check(installation: Installation) -> Iterator[Finding]:
@@ -40,6 +43,9 @@ def check(installation: Installation) -> Iterator[Finding]:
         NotChecked: no connection is configured.
     """
     connections = [*_connections(installation.settings)]
+    if installation.zones and EDGE not in installation.zones:
+        # The firewall lets only clients connect to the public address, which the audit on the edge checks.
+        connections = [each for each in connections if not each.is_public]
     if not connections:
         raise NotChecked("no server is configured")
     seen = set()
@@ -57,13 +63,16 @@ def check(installation: Installation) -> Iterator[Finding]:
 
 def _certificate(each: Connection) -> Iterator[Finding]:
     server = f"{each.host}:{each.port}"
-    if problem := server_problem(each.host, each.port, each.ca_file, start_tls=each.start_tls):
+    ca_file, problem = each.ca_file, server_problem(each.host, each.port, each.ca_file, start_tls=each.start_tls)
+    if problem and each.is_public and server_problem(each.host, each.port, "") is None:
+        ca_file, problem = "", None
+    if problem:
         yield Finding(each.setting, f"a valid certificate of {server}", "none", problem)
         return
     with socket.create_connection((each.host, each.port), LIMIT_S) as plain:
         if each.start_tls is not None:
             each.start_tls(plain)
-        with client_context(each.ca_file).wrap_socket(plain, server_hostname=each.host) as encrypted:
+        with client_context(ca_file).wrap_socket(plain, server_hostname=each.host) as encrypted:
             ends_at = str((encrypted.getpeercert() or {})["notAfter"])
     days = (datetime.fromtimestamp(ssl.cert_time_to_seconds(ends_at), UTC) - datetime.now(UTC)).days
     if days < MIN_DAYS_LEFT:
@@ -78,14 +87,14 @@ def _connections(settings: Settings) -> Iterator[Connection]:
         dsn = getattr(settings, field).get_secret_value()
         if dsn and not dsn.startswith("sqlite"):
             yield from _postgres(f"OKR_{field.upper()}", dsn)
-    for field in (*REDIS_URLS, *PAGES, "api_url"):
+    for field in (*REDIS_URLS, *PAGES, PUBLIC):
         value = getattr(settings, field)
         url = urlsplit(value if isinstance(value, str) else value.get_secret_value())
         if url.hostname:
             scheme = "rediss" if field in REDIS_URLS else "https"
             yield Connection(
                 f"OKR_{field.upper()}", url.hostname, url.port or PORTS.get(url.scheme, 443), url.scheme == scheme,
-                f"{scheme}://", settings.ca_file,
+                f"{scheme}://", settings.ca_file, is_public=field == PUBLIC,
             )  # fmt: skip
     for server in filter(None, (part.strip() for part in settings.kafka_bootstrap.split(","))):
         host, _, port = server.rpartition(":")

@@ -24,13 +24,15 @@ HEADER = """\
 """
 # Publications create the tables and views of these schemas. Each gets the privileges of new tables of its schema.
 PUBLISHED = ("marts", "ml")
+PUBLISHER = "okr_transform"
 
 
 @dataclass(frozen=True, order=True)
 class Right:
     """One privilege. `kind` is role, member, database, schema, table, column, sequence, function, language or new ...
 
-    Of an attribute of a role, `name` is the role and `role` is empty; of a membership, `name` is the group.
+    Of an attribute of a role, `name` is the role and `role` is empty; of a membership, `name` is the group. Of the kind
+    owner, `name` is an object with its kind; objects that the owner of their schema owns are left out.
     """
 
     kind: str
@@ -50,13 +52,14 @@ def check(installation: Installation) -> Iterator[Finding]:
         analysts = {login.role for login in logins(connection)}
         cluster = _rights(connection, "cluster_rights")
     with superuser(installation.settings, warehouse(installation.settings)) as connection:
-        found = cluster | _rights(connection, "warehouse_rights")
+        found = cluster | _rights_in_warehouse(connection)
     beyond = {right for right in found - documented - _of_analysts(analysts) if not _is_default(right, documented)}
     for subject, privileges in sorted(_grouped(beyond).items()):
         kind, name, role = subject
         yield Finding(
             f"{kind} {name}" + (f" of role {role}" if role else ""), "no right beyond the documented ones",
-            ", ".join(sorted(privileges)), _action(kind, name, role, sorted(privileges)),
+            ", ".join(sorted(privileges)),
+            _owner_action(name) if kind == "owner" else _action(kind, name, role, sorted(privileges)),
         )  # fmt: skip
 
 
@@ -66,7 +69,7 @@ def rights_text(settings: Settings) -> str:
         analysts = {login.role for login in logins(connection)}
         cluster = _rights(connection, "cluster_rights")
     with superuser(settings, warehouse(settings)) as connection:
-        found = cluster | _rights(connection, "warehouse_rights")
+        found = cluster | _rights_in_warehouse(connection)
     return write_rights(found - _of_analysts(analysts))
 
 
@@ -112,6 +115,11 @@ def warehouse(settings: Settings) -> str:
     return parts_of(dsn)["dbname"] if dsn else DATABASE
 
 
+def _rights_in_warehouse(connection: Connection) -> frozenset[Right]:
+    connection.execute(read_sql("infra.analysts", "restricted_functions").encode())
+    return _rights(connection, "warehouse_rights")
+
+
 def _rights(connection: Connection, query: str) -> frozenset[Right]:
     rows = connection.execute(read_sql("infra.audit", query).encode()).fetchall()
     return frozenset(Right(*map(str, row)) for row in rows)
@@ -131,14 +139,22 @@ def _of_analysts(analysts: Iterable[str]) -> set[Right]:
 
 
 def _is_default(right: Right, documented: frozenset[Right]) -> bool:
-    """Return whether a right on a published table is among the rights that new tables of the schema get."""
+    """Return whether new tables of a published schema get this right, or it is about a schema of a publication."""
+    if right.kind == "owner":
+        is_new = not any(each.kind == "owner" and each.name == right.name for each in documented)
+        return is_new and right.name.startswith("schema ") and right.role == PUBLISHER
     if right.kind != "table" or _schema(right) not in PUBLISHED:
         return False
-    return Right("new tables", f"{_schema(right)} of okr_transform", right.role, right.privilege) in documented
+    return Right("new tables", f"{_schema(right)} of {PUBLISHER}", right.role, right.privilege) in documented
 
 
 def _schema(right: Right) -> str:
     return right.name.partition(".")[0]
+
+
+def _owner_action(name: str) -> str:
+    kind, _, of_kind = name.partition(" ")
+    return f"Run ALTER {kind.upper()} {of_kind} OWNER TO the role that {DOCUMENTED.name} names for it or its schema."
 
 
 def _action(kind: str, name: str, role: str, privileges: list[str]) -> str:

@@ -8,6 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 from infra.audit.finding import Finding, NotChecked
 from infra.audit.installation import Installation
+from infra.redis import users as redis_users
 from lakehouse.configuration.requirements import MIN_SECRET_LENGTH
 from lakehouse.environment import CREDENTIALS
 from lakehouse.settings import Settings, secret_fields
@@ -77,4 +78,13 @@ def _secrets(settings: Settings) -> Iterator[Secret]:
             url = urlsplit(value)
             yield Secret(name, f"redis {url.username}", unquote(url.password or ""))
         elif value and scheme != "sqlite":
-            yield Secret(name, name, value)
+            yield Secret(name, _login(name, settings), value)
+
+
+def _login(name: str, settings: Settings) -> str:
+    """Return the login of a password that another setting or file may also contain, or the name itself."""
+    if name == "OKR_KAFKA_PASSWORD":
+        return f"kafka {settings.kafka_user}"
+    if name.startswith("OKR_KAFKA_PASSWORD_"):
+        return f"kafka okr-{name.removeprefix('OKR_KAFKA_PASSWORD_').lower()}"
+    return f"redis {redis_users.ADMIN}" if name == "OKR_REDIS_ADMIN" else name

@@ -26,21 +26,27 @@ def release(
     version: Annotated[str, typer.Argument(help="Name of a folder in releases/.")], config: Config = CONFIG
 ) -> None:
     """Deploy a release, or continue its interrupted deployment. If it fails, the earlier release serves again."""
-    with _deployment(config) as deployment:
+    from lakehouse.operator_actions import recorded
+
+    with _deployment(config) as deployment, recorded("release.deployed", version):
         deployment.run(version)
 
 
 @app.command()
 def rollback(config: Config = CONFIG) -> None:
     """Go back to the release before the last deployment, or undo an interrupted deployment."""
-    with _deployment(config) as deployment:
+    from lakehouse.operator_actions import recorded
+
+    with _deployment(config) as deployment, recorded("release.rolled_back", "release"):
         deployment.roll_back()
 
 
 @app.command()
 def contract(config: Config = CONFIG) -> None:
     """Remove from the schema what only earlier releases use. Afterwards, `rollback` is no longer possible."""
-    with _deployment(config) as deployment:
+    from lakehouse.operator_actions import recorded
+
+    with _deployment(config) as deployment, recorded("schema.contracted", "release"):
         deployment.contract()
 
 

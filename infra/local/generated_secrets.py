@@ -5,7 +5,7 @@ import secrets
 from infra.redis import users as redis_users
 
 # The roles of the warehouse, without their prefix: okr_owner, okr_loader, ...
-DATABASE_ROLES = ("owner", "loader", "transform", "serving", "organisation")
+DATABASE_ROLES = ("owner", "loader", "landing", "metrics", "transform", "serving", "organisation")
 # The variables of the passwords of Redis's users.
 REDIS_PASSWORDS = {
     redis_users.ADMIN: "OKR_REDIS_PASSWORD",
@@ -32,6 +32,8 @@ SECRETS = {
     "OKR_APP_PASSWORD": 15,
     "OKR_METRICS_TOKEN": 24,
 }
+# The stack.env of an earlier version lacks these. `okr up` adds them, because PostgreSQL gets them at each start.
+ADDED_LATER = frozenset({"OKR_PG_LANDING_PASSWORD", "OKR_PG_METRICS_PASSWORD"})
 
 
 def new_secret(size: int) -> str:

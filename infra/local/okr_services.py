@@ -85,7 +85,7 @@ class LandingWorker(Worker):
     arguments: ClassVar[tuple[str, ...]] = ("consume", "land")
     kafka_user: ClassVar[str] = "okr-land"
     secrets: ClassVar[tuple[str, ...]] = ("OKR_AIRFLOW_PASSWORD",)  # to announce landed events
-    encryption_secrets: ClassVar[tuple[str, ...]] = (FIELD_ENCRYPTION_KEY, "OKR_DSN_LOADER")
+    encryption_secrets: ClassVar[tuple[str, ...]] = (FIELD_ENCRYPTION_KEY, "OKR_DSN_LANDING")
     needs: ClassVar[tuple[str, ...]] = ("kafka",)
 
 
@@ -108,7 +108,7 @@ class Metrics(Worker):
     name: ClassVar[str] = "metrics"
     arguments: ClassVar[tuple[str, ...]] = ("produce", "metrics")
     kafka_user: ClassVar[str] = "okr-metrics"
-    secrets: ClassVar[tuple[str, ...]] = ("OKR_DSN_LOADER", "OKR_REDIS_METRICS_URL")
+    secrets: ClassVar[tuple[str, ...]] = ("OKR_DSN_METRICS", "OKR_REDIS_METRICS_URL")
     needs: ClassVar[tuple[str, ...]] = ("kafka",)
 
 

@@ -8,6 +8,8 @@ SET log_statement = none;
 
 \getenv owner_password OKR_PG_OWNER_PASSWORD
 \getenv loader_password OKR_PG_LOADER_PASSWORD
+\getenv landing_password OKR_PG_LANDING_PASSWORD
+\getenv metrics_password OKR_PG_METRICS_PASSWORD
 \getenv transform_password OKR_PG_TRANSFORM_PASSWORD
 \getenv serving_password OKR_PG_SERVING_PASSWORD
 \getenv organisation_password OKR_PG_ORGANISATION_PASSWORD
@@ -15,8 +17,8 @@ SET log_statement = none;
 \getenv mlflow_password OKR_PG_MLFLOW_PASSWORD
 
 SELECT format('CREATE ROLE %I LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE', wanted.role)
-FROM (VALUES ('okr_owner'), ('okr_loader'), ('okr_transform'), ('okr_serving'), ('okr_organisation'), ('airflow'),
-  ('mlflow')) AS wanted (role)
+FROM (VALUES ('okr_owner'), ('okr_loader'), ('okr_landing'), ('okr_metrics'), ('okr_transform'), ('okr_serving'),
+  ('okr_organisation'), ('airflow'), ('mlflow')) AS wanted (role)
 WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = wanted.role)
 \gexec
 
@@ -29,6 +31,8 @@ WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = wanted.role)
 
 ALTER ROLE okr_owner PASSWORD :'owner_password';
 ALTER ROLE okr_loader PASSWORD :'loader_password';
+ALTER ROLE okr_landing PASSWORD :'landing_password';
+ALTER ROLE okr_metrics PASSWORD :'metrics_password';
 ALTER ROLE okr_transform PASSWORD :'transform_password';
 ALTER ROLE okr_serving PASSWORD :'serving_password' CONNECTION LIMIT 60;
 ALTER ROLE okr_organisation PASSWORD :'organisation_password' CONNECTION LIMIT 60;
@@ -53,7 +57,7 @@ WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = wanted.name)
 \gexec
 
 REVOKE ALL ON DATABASE okr, airflow, mlflow, postgres, template1 FROM PUBLIC;
-GRANT CONNECT ON DATABASE okr TO okr_loader, okr_serving, okr_organisation;
+GRANT CONNECT ON DATABASE okr TO okr_loader, okr_landing, okr_metrics, okr_serving, okr_organisation;
 GRANT TEMPORARY ON DATABASE okr TO okr_loader;
 -- dbt needs TEMPORARY for temporary tables. Publications need CREATE, because each creates schemas.
 GRANT CONNECT, TEMPORARY, CREATE ON DATABASE okr TO okr_transform;
@@ -62,7 +66,7 @@ GRANT okr_transform TO okr_owner;
 
 -- The platform's roles can use reserved_connections, and so can always connect, however many sessions analysts open.
 GRANT pg_use_reserved_connections
-    TO okr_owner, okr_loader, okr_transform, okr_serving, okr_organisation, airflow, mlflow;
+    TO okr_owner, okr_loader, okr_landing, okr_metrics, okr_transform, okr_serving, okr_organisation, airflow, mlflow;
 
 -- The expected password of each analyst's login. Only the superuser can connect to this database.
 CREATE SCHEMA IF NOT EXISTS okr_admin;

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from infra.local import ports
 from infra.local.env_file import read_env_file, write_env_file
-from infra.local.generated_secrets import DATABASE_ROLES, REDIS_PASSWORDS, SECRETS, new_secret
+from infra.local.generated_secrets import ADDED_LATER, DATABASE_ROLES, REDIS_PASSWORDS, SECRETS, new_secret
 from infra.local.ports import PORTS, TLS_PORTS
 from infra.local.short_paths import short_link
 from infra.redis import users as redis_users
@@ -106,7 +106,7 @@ def open_stack_to_stop(state: Path) -> Stack | None:
 
 def missing_values(values: Mapping[str, str]) -> list[str]:
     """Return the names of the ports and secrets that a stack.env lacks."""
-    return [name for name in (*SECRETS, *PORTS.values()) if name not in values]
+    return [name for name in (*SECRETS, *PORTS.values()) if name not in values and name not in ADDED_LATER]
 
 
 def prepare_stack(state: Path, keep_port: Callable[[int], bool] = ports.is_free, tls: bool | None = None) -> Stack:

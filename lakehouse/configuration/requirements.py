@@ -19,8 +19,8 @@ from lakehouse.tls_problems import client_context
 MIN_SECRET_LENGTH = 16
 MIN_JWT_SECRET_BYTES = 32  # in every environment, because keys are derived from it
 DSNS = (
-    "pg_superuser_dsn", "dsn_owner", "dsn_loader", "dsn_transform", "dsn_serving", "dsn_organisation", "dsn_analyst",
-    "mlflow_store_uri", "airflow_dsn",
+    "pg_superuser_dsn", "dsn_owner", "dsn_loader", "dsn_landing", "dsn_metrics", "dsn_transform", "dsn_serving",
+    "dsn_organisation", "dsn_analyst", "mlflow_store_uri", "airflow_dsn",
 )  # fmt: skip
 REDIS_URLS = ("redis_url", "redis_state_url", "redis_metrics_url", "redis_admin_url")
 PAGES = ("airflow_url", "mlflow_url")

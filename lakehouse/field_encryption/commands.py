@@ -57,11 +57,14 @@ def rotate() -> None:
     """Wrap all keys with the first key of the key file. Encrypted values do not change; consumers may keep running."""
     from lakehouse.field_encryption import administration
     from lakehouse.field_encryption.key_file import KeyFile
+    from lakehouse.operator_actions import recorded
     from lakehouse.settings import load_settings
 
     settings = load_settings()
     key_file = KeyFile(settings.require("field_encryption_key"))
-    found = administration.rotate(settings.require("dsn_owner"), key_file)
+    with recorded("field_keys.rotated", key_file.current_id) as details:
+        found = administration.rotate(settings.require("dsn_owner"), key_file)
+        details |= {"keys": found.rotated, "damaged": len(found.damaged)}
     typer.echo(f"{found.rotated:,} keys were wrapped with {key_file.current_id}.")
     if found.damaged:
         named = ", ".join(f"{key_id} ({owner})" for key_id, owner in found.damaged[:SHOWN_KEYS])
@@ -84,6 +87,7 @@ def destroy(
 ) -> None:
     """Destroy keys, so that what they encrypted cannot be read any more, in no copy. This cannot be undone."""
     from lakehouse.field_encryption import administration
+    from lakehouse.operator_actions import recorded
     from lakehouse.settings import load_settings
 
     named = {"user": person, "key_result": key_result, "objective": objective, "rejected": rejected}
@@ -92,7 +96,9 @@ def destroy(
         raise NotPossible("Nothing was named. Expected --person, --key-result, --objective or --rejected.")
     if not yes:
         typer.confirm(f"Destroy the keys of {', '.join(owners)}? Their values can never be read again.", abort=True)
-    count = administration.destroy(load_settings().require("dsn_owner"), owners)
+    with recorded("field_keys.destroyed", owners[0] if len(owners) == 1 else "field keys") as details:
+        details["owners"] = owners
+        count = administration.destroy(load_settings().require("dsn_owner"), owners)
     typer.echo(f"{count} keys were destroyed, {len(set(owners)) - count} had been destroyed before.")
 
 

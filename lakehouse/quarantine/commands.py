@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from lakehouse.quarantine import Decision
 
 app = typer.Typer(no_args_is_help=True, help="Review flagged and withheld events: list, release, withhold.")
+SHOWN_IDS = 100  # in the audit log
 
 Ids = Annotated[list[UUID], typer.Argument(help="Event ids, as shown by `okr quarantine list`.")]
 Reason = Annotated[str | None, typer.Option(help="The reason, recorded with the decision.")]
@@ -59,10 +60,13 @@ def withhold(ids: Ids, reason: Reason = None) -> None:
 
 def _decide(ids: list[UUID], decision: "Decision", reason: str | None) -> None:
     from lakehouse import quarantine
+    from lakehouse.operator_actions import recorded
     from lakehouse.settings import load_settings
 
-    settings = load_settings()
-    quarantine.decide(settings.require("dsn_transform"), ids, decision, by=_who(), reason=reason)
+    events = sorted(str(each) for each in set(ids))
+    with recorded(f"event.{decision}", events[0] if len(events) == 1 else "events") as details:
+        details |= {"events": len(events), "event_ids": events[:SHOWN_IDS]}
+        quarantine.decide(load_settings().require("dsn_transform"), ids, decision, by=_who(), reason=reason)
     count = len(set(ids))
     typer.echo(f"{decision}: {count} {'event' if count == 1 else 'events'}. {quarantine.WHEN_APPLIED}")
 

@@ -100,6 +100,11 @@ def test_nothing_listens_beyond_loopback(running):
     assert listening <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
 
 
+def test_the_audit_of_the_stack_finds_nothing(running):
+    results = {each["check"]: each for each in json.loads(running.okr("installation", "audit", "--json"))}
+    assert {name for name, each in results.items() if each["not_checked"]} == {"kafka"}  # it has no logins here
+
+
 def test_secrets_are_readable_only_by_their_owner(running):
     for name in ("stack.env",):
         assert stat.S_IMODE((running.stack.state / name).stat().st_mode) == 0o600

@@ -20,7 +20,16 @@ from lakehouse.settings import Settings, load_settings
 from tests.polling import until
 from tests.redis_admin import admin_of
 
-DSNS = ("dsn_owner", "dsn_loader", "dsn_transform", "dsn_serving", "dsn_organisation", "dsn_analyst")
+DSNS = (
+    "dsn_owner",
+    "dsn_loader",
+    "dsn_landing",
+    "dsn_metrics",
+    "dsn_transform",
+    "dsn_serving",
+    "dsn_organisation",
+    "dsn_analyst",
+)
 
 
 class OwnService:

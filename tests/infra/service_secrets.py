@@ -22,7 +22,7 @@ ALLOWED = {
     },
     "land": {"AIRFLOW_PASSWORD"},
     "state": {"PG_LOADER_PASSWORD", "REDIS_STATE_PASSWORD"},
-    "metrics": {"PG_LOADER_PASSWORD", "REDIS_METRICS_PASSWORD"},
+    "metrics": {"PG_METRICS_PASSWORD", "REDIS_METRICS_PASSWORD"},
     "guard": {"PG_SUPERUSER_PASSWORD"},
 }  # fmt: skip
 

@@ -66,4 +66,4 @@ def test_a_key_for_personal_fields_goes_only_to_the_services_that_use_it(stack: 
     with_key = prepare_stack(stack.state)
     environments = {name: service(name, with_key).environment() for name in NAMES}
     assert {name for name in NAMES if "added" in environments[name].values()} == {"api", "land", "state"}
-    assert environments["land"]["OKR_DSN_LOADER"] == stack.env["OKR_DSN_LOADER"]
+    assert environments["land"]["OKR_DSN_LANDING"] == stack.env["OKR_DSN_LANDING"]

@@ -9,7 +9,7 @@ import pytest
 from infra.local import ports
 from infra.local.base_service import platform_environment
 from infra.local.env_file import read_env_file, write_env_file
-from infra.local.generated_secrets import SECRETS
+from infra.local.generated_secrets import ADDED_LATER, SECRETS
 from infra.local.ports import PORTS
 from infra.local.stack import MIN_FREE_BYTES, open_stack, prepare_stack
 from lakehouse.errors import PermanentError
@@ -86,6 +86,16 @@ def test_a_damaged_stack_env_is_reported_with_its_missing_values(tmp_path: Path)
     write_env_file(tmp_path / "stack.env", {"OKR_STACK_ID": "x"})
     with pytest.raises(PermanentError, match="is damaged: it lacks OKR_PG_SUPERUSER_PASSWORD"):
         open_stack(tmp_path)
+
+
+def test_a_stack_env_of_an_earlier_version_gets_the_secrets_that_it_lacks(tmp_path: Path) -> None:
+    complete = prepare_stack(tmp_path).env
+    write_env_file(tmp_path / "stack.env", {name: value for name, value in complete.items() if name not in ADDED_LATER})
+    assert open_stack(tmp_path) is not None
+    after = prepare_stack(tmp_path).env
+    assert {name for name in complete if after[name] != complete[name]} == {
+        *ADDED_LATER, "OKR_DSN_LANDING", "OKR_DSN_METRICS"
+    }  # fmt: skip
 
 
 def test_a_state_folder_that_is_a_file_is_reported_with_advice(tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def collect(settings: Settings, *, interval_seconds: float, stop: threading.Even
 def measurements(settings: Settings) -> list[Measurement]:
     """Return the measurements of all services whose address is configured."""
     name, kafka = host.host_name(), KafkaConnection.of(settings)
-    has_database = bool(settings.dsn_loader.get_secret_value())
+    has_database = bool(settings.dsn_metrics.get_secret_value())
     groups = [queues.Group.landing(settings)] if settings.lake_uri else []
     groups += [queues.Group.state(settings)] if has_database else []
     result = [

@@ -56,7 +56,7 @@ class Group:
     @classmethod
     def state(cls, settings: Settings) -> Self:
         """Return the group that maintains this database's state tables."""
-        return cls(KafkaConnection.of(settings), STATE_GROUP, state_group(settings), [STATE_TOPIC])
+        return cls(KafkaConnection.of(settings), STATE_GROUP, state_group(settings, "dsn_metrics"), [STATE_TOPIC])
 
     def offsets(self) -> GroupOffsets:
         """Return the offsets of the group.
@@ -104,7 +104,7 @@ def waiting_for_raw(settings: Settings, landing: Group, instance: str) -> Iterat
     """
     offsets = landing.offsets()
     with connect(
-        settings.require("dsn_loader"), application="okr-metrics", autocommit=True, limits=CONSUMER
+        settings.require("dsn_metrics"), application="okr-metrics", autocommit=True, limits=CONSUMER
     ) as connection:
         rows = connection.execute(read_sql(__package__ or "", "raw_watermarks")).fetchall()
     loaded = {(str(topic), int(str(partition))): int(str(offset)) for topic, partition, offset in rows}

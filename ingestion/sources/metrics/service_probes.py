@@ -21,11 +21,11 @@ def kafka_up(kafka: KafkaConnection, instance: str) -> Iterator[AppMetricSampled
 
 
 def postgresql_up(settings: Settings, instance: str) -> Iterator[AppMetricSampled]:
-    """Yield whether PostgreSQL accepts the loader's login."""
+    """Yield whether PostgreSQL accepts the collector's login."""
 
     def probe() -> object:
         with connect(
-            settings.require("dsn_loader"), application="okr-metrics", autocommit=True, limits=CONSUMER
+            settings.require("dsn_metrics"), application="okr-metrics", autocommit=True, limits=CONSUMER
         ) as connection:
             return connection.info.server_version
 

@@ -12,6 +12,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from infra.analysts import logins
+from infra.analysts.connection_url import connection_url
 from infra.analysts.session_guard import Limits, enforce
 from infra.local.postgres import Postgres
 from infra.local.stack import Stack
@@ -47,6 +48,39 @@ def test_a_login_is_added_listed_and_removed(test_stack: Stack, postgres: Settin
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
         psycopg.connect(address)
     assert "maria" not in okr(test_stack, "list").stdout
+
+
+def test_a_login_is_managed_with_the_settings_of_a_server(
+    test_stack: Stack, postgres: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OKR_PG_SUPERUSER_DSN", postgres.require("pg_superuser_dsn"))
+    tls = "sslmode=verify-full&sslrootcert=/etc/okr/tls/ca.pem"
+    monkeypatch.setenv("OKR_DSN_SERVING", f"postgresql://okr_serving:x@db.example.org:5433/okr?{tls}")
+    server = Stack(tmp_path, {})  # without a stack.env
+    added = okr(server, "add", "iris")
+    assert added.returncode == 0, added.stderr
+    address = added.stdout.strip()
+    assert re.fullmatch(r"postgresql://iris:[^@]+@db\.example\.org:5433/okr\?sslmode=verify-full", address)
+    assert "certificate /etc/okr/tls/ca.pem" in added.stderr
+    here = {"host": "127.0.0.1", "port": str(test_stack.port("postgres")), "sslmode": "prefer"}
+    psycopg.connect(**(conninfo_to_dict(address) | here)).close()
+    assert "iris\tsince=" in okr(server, "list").stdout
+    assert okr(server, "remove", "iris").returncode == 0
+    monkeypatch.delenv("OKR_PG_SUPERUSER_DSN")
+    assert "The setting OKR_PG_SUPERUSER_DSN is empty" in okr(server, "list").stderr
+
+
+@pytest.mark.parametrize(
+    ("server", "expected"),
+    [
+        ("db.example.org", "db.example.org:5432/okr"),
+        ("[2001:db8::1]:5433", "[2001:db8::1]:5433/okr"),
+        ("a.example.org,b.example.org:5433", "a.example.org:5432,b.example.org:5433/okr"),
+    ],
+)
+def test_the_printed_address_has_the_hosts_of_the_settings(server: str, expected: str) -> None:
+    settings = Settings(pg_superuser_dsn=f"postgresql://postgres:x@{server}/postgres")
+    assert connection_url(settings, "iris", "secret") == f"postgresql://iris:secret@{expected}"
 
 
 def test_adding_a_login_again_replaces_its_password(test_stack: Stack, postgres: Settings) -> None:
@@ -135,9 +169,9 @@ def test_an_unknown_member_of_the_group_is_reported_once_and_not_changed(
 def test_adding_a_role_of_the_platform_fails_with_one_line(test_stack: Stack, postgres: Settings) -> None:
     answer = okr(test_stack, "add", "okr_owner")
     assert answer.returncode == 1
-    assert answer.stderr == (
-        "okr: 'okr_owner' is already a role of the platform; choose another name for the analyst.\n"
-    )
+    recorded, message = answer.stderr.splitlines()
+    assert "action=analyst.added" in recorded  # the copy of the audit log
+    assert message == "okr: 'okr_owner' is already a role of the platform; choose another name for the analyst."
 
 
 @pytest.mark.parametrize(

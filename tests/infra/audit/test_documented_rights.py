@@ -9,7 +9,12 @@ UPDATE = "`okr installation rights > infra/audit/documented_rights.txt`, with a 
 def test_the_documented_rights_are_those_of_a_new_warehouse(postgres: Settings) -> None:
     documented = read_rights(DOCUMENTED.read_text(encoding="utf-8"))
     # Roles and databases that other tests have created do not count.
-    roles = {right.name for right in documented if right.kind == "role"} | {"PUBLIC", "okr_analyst", "okr_service"}
+    roles = {right.name for right in documented if right.kind == "role"} | {
+        "PUBLIC",
+        "okr_analyst",
+        "okr_service",
+        "pg_database_owner",
+    }
     databases = {right.name for right in documented if right.kind == "database"}
     found = {
         right

@@ -6,12 +6,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from ingestion.landing import announce
 from ingestion.landing.announce import AirflowAssets, Announcer
+from lakehouse.client_tls import ClientTls
 from lakehouse.errors import RetryableError
 from tests.background_logs import BackgroundLog
 from tests.polling import until
@@ -153,6 +155,15 @@ def test_an_invalid_url_is_reported_and_does_not_stop_the_announcements(url: str
     airflow = AirflowAssets(url, "admin", "secret")
     for _ in range(2):
         with pytest.raises(RetryableError, match=r"Airflow|OKR_AIRFLOW_URL"):
+            airflow.announce()
+
+
+def test_an_unreadable_file_of_authorities_is_reported_and_does_not_stop_the_announcements(tmp_path: Path) -> None:
+    airflow = AirflowAssets("https://127.0.0.1:1", "admin", "secret", ClientTls(str(tmp_path / "missing.pem")))
+    for _ in range(2):
+        with pytest.raises(
+            RetryableError, match=r"did not accept the announcement: The file .*missing\.pem of OKR_CA_"
+        ):
             airflow.announce()
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -101,3 +102,22 @@ def test_certificates_are_checked(
     other = CertificateAuthority(tmp_path / "other").file
     [line] = found_by(connections.check, installation(good, other))
     assert "is not signed by an authority in OKR_CA_FILE" in line
+
+
+def test_the_public_address_may_have_a_certificate_that_the_system_trusts(
+    authority: CertificateAuthority, listen: Listen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = CertificateAuthority(tmp_path / "other").file
+    settings = Settings(api_url=f"https://localhost:{listen(authority.issue('public'))}", ca_file=str(other))
+    monkeypatch.setattr(connections, "MIN_DAYS_LEFT", 3)
+    [line] = found_by(connections.check, Installation(settings))
+    assert "is not signed by an authority in OKR_CA_FILE" in line
+    # Only clients may connect to it, so the audit of another host cannot look.
+    inside = settings.model_copy(update={"airflow_url": "http://127.0.0.1:8080"})
+    assert found_by(connections.check, Installation(inside, zones=frozenset({"app"}))) == []
+    assert len(found_by(connections.check, Installation(inside, zones=frozenset({"app", "edge"})))) == 1
+    trusted = SimpleNamespace(openssl_cafile=str(authority.file), openssl_capath=None)
+    monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: trusted)
+    assert found_by(connections.check, Installation(settings)) == []
+    mlflow = Settings(mlflow_url=settings.api_url, ca_file=str(other))
+    assert len(found_by(connections.check, Installation(mlflow))) == 1

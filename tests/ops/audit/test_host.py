@@ -93,6 +93,18 @@ def test_secrets_of_other_services_are_compared(tmp_path: Path, monkeypatch: pyt
     )
 
 
+def test_a_password_in_a_file_and_in_a_setting_of_the_same_login_is_no_equal_secret(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(CREDENTIALS, str(tmp_path))
+    (tmp_path / "okr_kafka_password_admin").write_text(STRONG[0])
+    (tmp_path / "okr_redis_admin").write_text(STRONG[1])
+    settings = {"kafka_password": STRONG[0], "redis_admin_url": f"rediss://okr_admin:{STRONG[1]}@cache/0"}
+    assert found_by(secret_strength.check, Installation(Settings(kafka_user="okr-admin", **settings))) == []
+    lines = found_by(secret_strength.check, Installation(Settings(kafka_user="okr-operator", **settings)))
+    assert ["OKR_KAFKA_PASSWORD_ADMIN: expected a secret of its own" in line for line in lines] == [True]
+
+
 def test_folders_that_others_can_enter_are_found(reachable: Path) -> None:
     state, lake = reachable / "state", reachable / "lake"
     for folder in (state, lake, state / "spool", state / "api"):

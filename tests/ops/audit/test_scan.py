@@ -121,6 +121,15 @@ def test_known_vulnerabilities_are_found(project: Path) -> None:
     assert (passed.returncode, passed.stdout) == (0, "vulnerabilities: passed, 1 packages, no known vulnerabilities\n")
 
 
+def test_the_packages_of_every_lock_file_are_looked_up(project: Path) -> None:
+    locks = {"airflow": "flask==0.5", "server": "jinja2==2.4.1", "tracking": "six==1.16.0"}
+    for name, pin in locks.items():
+        (project / "requirements" / f"{name}.txt").write_text(f"{pin} \\\n    --hash=sha256:{'0' * 64}\n")
+    with vulnerability_database({}) as url:
+        passed = scan(project, "vulnerabilities", "--delivery", SCAN_OSV_URL=url)
+    assert passed.stdout == "vulnerabilities: passed, 3 packages, no known vulnerabilities\n"
+
+
 @pytest.mark.parametrize(("option", "status"), [((), 0), (("--delivery",), 1)])
 def test_without_a_database_nothing_is_called_checked(project: Path, option: tuple[str, ...], status: int) -> None:
     done = scan(project, "vulnerabilities", *option, SCAN_OSV_URL="http://127.0.0.1:9/v1/query")

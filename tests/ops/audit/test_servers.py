@@ -73,7 +73,8 @@ GRANTS = {
     "schema to PUBLIC": ("GRANT CREATE ON SCHEMA public TO PUBLIC", "schema public of role PUBLIC", "found CREATE"),
     "catalogue": ("GRANT SELECT ON pg_catalog.pg_authid TO okr_analyst", "pg_catalog.pg_authid of role okr", "SELECT"),
     "function": (
-        "CREATE FUNCTION ops.f() RETURNS int LANGUAGE sql AS 'SELECT 1'", "function ops.f() of role PUBLIC", "EXECUTE",
+        "CREATE FUNCTION ops.f() RETURNS int LANGUAGE sql AS 'SELECT 1'; ALTER FUNCTION ops.f() OWNER TO okr_owner",
+        "function ops.f() of role PUBLIC", "EXECUTE",
     ),
     "language": ("GRANT USAGE ON LANGUAGE plpgsql TO PUBLIC", "language plpgsql of role PUBLIC", "found USAGE"),
     "default privileges": (
@@ -81,6 +82,32 @@ GRANTS = {
         "new tables raw of okr_owner of role okr_analyst", "IN SCHEMA raw REVOKE SELECT ON TABLES FROM okr_analyst.",
     ),
     "published view": ("GRANT INSERT ON marts.publication TO okr_analyst", "marts.publication of role okr", "INSERT"),
+    "owner of a schema": (
+        "ALTER SCHEMA staging OWNER TO okr_loader", "owner schema staging of role okr_loader", "Run ALTER SCHEMA",
+    ),
+    "object of a superuser": (
+        "CREATE SEQUENCE ops.numbers", "owner sequence ops.numbers of role the first superuser", "found OWNER",
+    ),
+    "owner of a table": (
+        "ALTER TABLE ops.pruned_range OWNER TO okr_transform", "owner table ops.pruned_range of role okr_transform",
+        "Run ALTER TABLE ops.pruned_range OWNER TO the role that documented_rights.txt names for it or its schema.",
+    ),
+    "function of PostgreSQL": (
+        "GRANT EXECUTE ON FUNCTION pg_catalog.pg_read_file(text) TO okr_analyst", "function pg_catalog.pg_read_file(",
+        "REVOKE EXECUTE ON FUNCTION pg_catalog.pg_read_file(",
+    ),
+    "function of PostgreSQL to PUBLIC": (
+        "GRANT EXECUTE ON FUNCTION pg_catalog.pg_ls_dir(text) TO PUBLIC", "pg_ls_dir(text) of role PUBLIC", "EXECUTE",
+    ),
+    "function of PostgreSQL to the services": (
+        "GRANT EXECUTE ON FUNCTION pg_catalog.pg_ls_waldir() TO okr_service", "pg_ls_waldir(", "FROM okr_service",
+    ),
+    "catalogue to PUBLIC": (
+        "GRANT UPDATE ON pg_catalog.pg_class TO PUBLIC", "table pg_catalog.pg_class of role PUBLIC", "found UPDATE",
+    ),
+    "column of the catalogue to PUBLIC": (
+        "GRANT SELECT (subconninfo) ON pg_catalog.pg_subscription TO PUBLIC", "pg_subscription (subconninfo)", "SELECT",
+    ),
     "build": ("GRANT USAGE ON SCHEMA marts_build TO okr_analyst", "schema marts_build of role okr_analyst", "USAGE"),
 }  # fmt: skip
 

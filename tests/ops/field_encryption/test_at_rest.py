@@ -146,7 +146,7 @@ def test_without_the_key_file_values_are_marked_as_encrypted(keyed: Settings) ->
 
 
 def test_consumers_can_create_keys_but_neither_change_nor_delete_them(keyed: Settings) -> None:
-    for dsn in ("dsn_loader", "dsn_serving"):
+    for dsn in ("dsn_loader", "dsn_landing", "dsn_serving"):
         with connect(keyed.require(dsn)) as connection:
             allowed = connection.execute(
                 "SELECT array_agg(privilege_type::text ORDER BY 1) FROM information_schema.role_table_grants "
@@ -159,4 +159,4 @@ def test_consumers_can_create_keys_but_neither_change_nor_delete_them(keyed: Set
             "WHERE table_schema = 'app' AND table_name = 'data_key'"
         ).fetchone()
     assert others is not None
-    assert set(others[0]) == {"okr_loader", "okr_owner", "okr_serving"}
+    assert set(others[0]) == {"okr_landing", "okr_loader", "okr_owner", "okr_serving"}

@@ -55,7 +55,7 @@ def test_the_cost_of_encryption_is_bounded(pipeline: Settings, new_database: New
         for number in range(ROUNDS):
             for has_keys in (False, True):
                 with new_database() as database:
-                    dsns = {each: getattr(database, each) for each in ("dsn_loader", "dsn_owner")}
+                    dsns = {each: getattr(database, each) for each in ("dsn_loader", "dsn_landing", "dsn_owner")}
                     lake = str(tmp_path / f"{name}-{number}-{has_keys}")
                     settings = pipeline.model_copy(update=dsns | {"lake_uri": lake})
                     settings = with_keys(settings, *[new_key()] * has_keys)

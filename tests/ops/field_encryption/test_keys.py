@@ -292,7 +292,7 @@ def test_a_key_file_is_read_as_a_systemd_credential(encrypted: Settings, tmp_pat
 def test_while_postgresql_is_unavailable_landing_stops_and_later_continues(encrypted: Settings, send: Send) -> None:
     send(*planted("Ada"))
     unreachable = encrypted.model_copy(
-        update={"dsn_loader": type(encrypted.dsn_loader)("postgresql://x@127.0.0.1:1/x")}
+        update={"dsn_landing": type(encrypted.dsn_landing)("postgresql://x@127.0.0.1:1/x")}
     )
     with pytest.raises(RetryableError, match="did not accept a connection"):
         land(unreachable, threading.Event(), drain=True)

@@ -22,9 +22,9 @@ from tests.ops.server.machine import Machine, booted, cache_folder
 from tests.ops.server.releases import ROOT, as_version, build_wheel
 
 SECRETS = (
-    "dsn_owner", "dsn_loader", "dsn_transform", "dsn_serving", "dsn_organisation", "pg_superuser_dsn", "redis_url",
-    "redis_state_url", "redis_metrics_url", "jwt_secret", "admin_password", "lead_password", "app_password",
-    "metrics_token",
+    "dsn_owner", "dsn_loader", "dsn_landing", "dsn_metrics", "dsn_transform", "dsn_serving",
+    "dsn_organisation", "pg_superuser_dsn", "redis_url", "redis_state_url", "redis_metrics_url",
+    "jwt_secret", "admin_password", "lead_password", "app_password", "metrics_token",
     "mlflow_store_uri", "mlflow_password", "mlflow_flask_secret", "airflow_password", "airflow_serving_password",
     "airflow_dsn", "airflow_fernet_secret", "airflow_api_secret", "airflow_jwt_secret",
 )  # fmt: skip

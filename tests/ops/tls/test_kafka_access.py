@@ -69,7 +69,7 @@ def settings_of(broker: SecuredBroker, user: str, state: Path) -> Settings:
     return Settings(
         state=state, kafka_bootstrap=broker.connection().bootstrap, kafka_security_protocol=SecurityProtocol.SASL_SSL,
         kafka_user=user, kafka_password=broker.passwords[user], ca_file=str(broker.ca_file), lake_uri="s3://lake",
-        dsn_loader="postgresql://db/okr",
+        dsn_loader="postgresql://db/okr", dsn_metrics="postgresql://db/okr",
     )  # fmt: skip
 
 

@@ -69,7 +69,7 @@ def test_with_all_services_down_it_keeps_measuring_and_sends_when_the_broker_is_
         update={
             "state": tmp_path,
             "kafka_bootstrap": f"127.0.0.1:{choose(set())}",
-            "dsn_loader": SecretStr("postgresql://a:b@127.0.0.1:1/c"),
+            "dsn_metrics": SecretStr("postgresql://a:b@127.0.0.1:1/c"),
             "redis_metrics_url": SecretStr("redis://127.0.0.1:1/0"),
         }
     )

@@ -69,7 +69,7 @@ def test_the_backlog_of_each_group_and_of_raw_is_counted(
 
 
 def test_services_that_respond_are_up_and_others_are_down(settings: Settings, groups: list[Group]) -> None:
-    away = settings.model_copy(update={"dsn_loader": type(settings.dsn_loader)("postgresql://a:b@127.0.0.1:1/c")})
+    away = settings.model_copy(update={"dsn_metrics": type(settings.dsn_metrics)("postgresql://a:b@127.0.0.1:1/c")})
     assert [
         next(each).value
         for each in (kafka_up(KafkaConnection.of(settings), "h"), postgresql_up(settings, "h"), redis_up(settings, "h"))
@@ -79,6 +79,6 @@ def test_services_that_respond_are_up_and_others_are_down(settings: Settings, gr
 
 
 def test_without_postgresql_there_is_no_sample(settings: Settings, groups: list[Group]) -> None:
-    away = settings.model_copy(update={"dsn_loader": type(settings.dsn_loader)("postgresql://a:b@127.0.0.1:1/c")})
+    away = settings.model_copy(update={"dsn_metrics": type(settings.dsn_metrics)("postgresql://a:b@127.0.0.1:1/c")})
     with pytest.raises(RetryableError, match="did not accept"):
         list(waiting_for_raw(away, groups[0], "h"))
