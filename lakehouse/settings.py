@@ -103,6 +103,10 @@ class Settings(BaseSettings):
         default="okr-serving", description="the API's login to Airflow, which may start runs"
     )
     airflow_serving_password: SecretStr = SecretStr("")
+    airflow_landing_user: str = Field(
+        default="okr-landing", description="the landing worker's login to Airflow, which may read and announce"
+    )
+    airflow_landing_password: SecretStr = SecretStr("")
     mlflow_url: str = ""
     mlflow_user: str = "admin"
     mlflow_password: SecretStr = SecretStr("")

@@ -16,7 +16,11 @@ from lakehouse.errors import OkrError, PermanentError
 from lakehouse.warehouse import sqlalchemy_url
 
 PASSWORDS = "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE"
-LOGINS = {"admin": "okr_airflow_password", "okr-serving": "okr_airflow_serving_password"}
+LOGINS = {
+    "admin": "okr_airflow_password",
+    "okr-serving": "okr_airflow_serving_password",
+    "okr-landing": "okr_airflow_landing_password",
+}
 
 
 def mlflow_environment(folder: Path = FOLDER) -> dict[str, str]:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import httpx
 
 TIMEOUT_S = 10.0
+PROBE_TIMEOUT_S = 2.0
+WRONG_LOGIN = (400, 401, 403)
 OK, SERVER_ERROR = 200, 500
 DURATIONS = "okr_http_request_duration_seconds"
 # Probes would dilute the share of errors, and a stream lasts as long as its caller wants.
@@ -45,7 +47,7 @@ class ColourClient:
     def is_ready(self) -> bool:
         """Return whether the API may receive requests."""
         try:
-            return self._send("GET", "/readyz").status_code == OK
+            return self._send("GET", "/readyz", timeout=PROBE_TIMEOUT_S).status_code == OK
         except RetryableError:
             return False
 
@@ -54,15 +56,15 @@ class ColourClient:
 
         Raises:
             PermanentError: the password is wrong.
-            RetryableError: the API does not respond.
+            RetryableError: the API does not respond, or not as described.
         """
         answer = self._send("POST", "/auth/token", data={"username": account, "password": password})
-        if answer.status_code != OK:
+        if answer.status_code in WRONG_LOGIN:
             raise PermanentError(
                 f"The API did not accept the login of {account!r} ({answer.status_code}). Expected its password in "
                 "OKR_APP_PASSWORD."
             )
-        self.token = str(answer.json()["access_token"])
+        self.token = str(_field(self._read("POST", "/auth/token", answer), "access_token"))
         self._client.headers["Authorization"] = f"Bearer {self.token}"
 
     def log_out(self) -> None:
@@ -75,7 +77,7 @@ class ColourClient:
         Raises:
             RetryableError: the API does not respond, or not as described.
         """
-        return str(self._document("GET", "/models")["active"]["version"])
+        return str(_field(self._document("GET", "/models"), "active", "version"))
 
     def predict(self, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """Return the predictions for rows of features.
@@ -84,7 +86,7 @@ class ColourClient:
             RetryableError: the API does not respond, or not as described.
         """
         body = {"features": list(rows), "reasons": False}
-        return list(self._document("POST", "/predict", json=body)["predictions"])
+        return list(_field(self._document("POST", "/predict", json=body), "predictions"))
 
     def predict_one_by_one(self, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """Return the predictions for rows, each from a request of its own.
@@ -92,7 +94,8 @@ class ColourClient:
         Raises:
             RetryableError: the API does not respond, or not as described.
         """
-        return [self._document("POST", "/predict", json={"features": row})["predictions"][0] for row in rows]
+        answers = [self._document("POST", "/predict", json={"features": row}) for row in rows]
+        return [_field(answer, "predictions", 0) for answer in answers]
 
     def requests(self, metrics_token: str) -> Requests:
         """Return what the colour has counted.
@@ -139,10 +142,16 @@ class ColourClient:
         self._client.close()
 
     def _document(self, method: str, path: str, **options: Any) -> Any:
-        answer = self._send(method, path, **options)
+        return self._read(method, path, self._send(method, path, **options))
+
+    @staticmethod
+    def _read(method: str, path: str, answer: "httpx.Response") -> Any:
         if answer.status_code != OK:
             raise RetryableError(f"{method} {path}: expected status 200, got {answer.status_code}: {answer.text[:300]}")
-        return answer.json()
+        try:
+            return answer.json()
+        except ValueError as error:
+            raise RetryableError(f"{method} {path}: expected JSON, got {answer.text[:300]!r}.") from error
 
     def _send(self, method: str, path: str, **options: Any) -> "httpx.Response":
         import httpx
@@ -159,3 +168,19 @@ class ColourClient:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _field(document: Any, *path: str | int) -> Any:
+    """Return a part of an answer.
+
+    Raises:
+        RetryableError: the answer does not have it.
+    """
+    found = document
+    try:
+        for name in path:
+            found = found[name]
+    except (LookupError, TypeError) as error:
+        names = ".".join(map(str, path))
+        raise RetryableError(f"Expected the field {names} in the API's answer, got {str(document)[:300]}.") from error
+    return found

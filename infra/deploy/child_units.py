@@ -55,6 +55,10 @@ class ChildUnits:
         if (child := self._children.pop(unit, None)) is not None:
             child.wait()
 
+    def is_enabled(self, unit: str) -> bool:
+        """Return whether the host has a command for the unit."""
+        return unit in self._host.commands
+
     def pid(self, unit: str) -> int | None:
         """Return the process that was started with the mark of the unit."""
         if unit in self._children:

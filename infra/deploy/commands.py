@@ -1,7 +1,7 @@
 """`okr deploy`: blue-green deployment on one host."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -30,6 +30,13 @@ def release(
 
     with _deployment(config) as deployment, recorded("release.deployed", version):
         deployment.run(version)
+
+
+@app.command()
+def restart(config: Config = CONFIG) -> None:
+    """Restart the API with the serving release, so that it gets new settings and secrets. No request fails."""
+    with _deployment(config) as deployment:
+        deployment.restart()
 
 
 @app.command()
@@ -68,7 +75,13 @@ def _deployment(config: Path) -> "Iterator[Deployment]":
 
     with _explained():
         host, units = _host(config)
-        yield Deployment(host, units, load_settings(), typer.echo)
+        yield Deployment(host, units, load_settings(), _say)
+
+
+def _say(line: str) -> None:
+    """Print a line. A pipe that nobody reads any more must not end a deployment, or prevent that it is undone."""
+    with suppress(OSError):
+        typer.echo(line)
 
 
 def _host(config: Path) -> "tuple[Host, Units]":

@@ -33,15 +33,21 @@ def check_golden_rows(host: Host, candidate: ColourClient, serving: ColourClient
     if serving is not None and (other := serving.active_version()) != version:
         raise RetryableError(f"The new release serves model version {version}, but the current one serves {other}.")
     tolerance, rows, expected = _registered(host, version)
-    for found in (candidate.predict(rows), candidate.predict_one_by_one(rows)):
-        if any(each.get("abstained") for each in found):  # a rule may have the number of a registered version
-            expected = [] if serving is None else serving.predict(rows)
+    for predict in (candidate.predict, candidate.predict_one_by_one):
+        found = predict(rows)
+        if len(found) != len(rows):
+            raise PermanentError(f"Expected {len(rows)} predictions for {len(rows)} golden rows, got {len(found)}.")
+        # A rule predicts, which may have the number of a registered version.
+        if any(each.get("abstained") for each in found) or not any(expected):
+            expected = [None] * len(rows) if serving is None else list(serving.predict(rows))
         _compare(expected, found, version, tolerance)
-    return len(expected)
+    return sum(each is not None for each in expected)
 
 
-def _compare(expected: Sequence[Row], found: Sequence[Row], version: str, tolerance: float) -> None:
-    for number, (wanted, got) in enumerate(zip(expected, found, strict=False), start=1):
+def _compare(expected: Sequence[Row | None], found: Sequence[Row], version: str, tolerance: float) -> None:
+    for number, (wanted, got) in enumerate(zip(expected, found, strict=True), start=1):
+        if wanted is None:
+            continue
         for name in FIELDS:
             if not _is_close(wanted.get(name), got.get(name), tolerance):
                 raise PermanentError(
@@ -50,8 +56,8 @@ def _compare(expected: Sequence[Row], found: Sequence[Row], version: str, tolera
                 )
 
 
-def _registered(host: Host, version: str) -> tuple[float, list[Row], Sequence[Row]]:
-    """Return the tolerance, the rows, and their registered outputs, if there are any.
+def _registered(host: Host, version: str) -> tuple[float, list[Row], list[Row | None]]:
+    """Return the tolerance, the rows, and the registered output of each, if it has one.
 
     `ml` is run as a command of this release, because `infra` does not import it.
     """
@@ -65,8 +71,7 @@ def _registered(host: Host, version: str) -> tuple[float, list[Row], Sequence[Ro
         raise RetryableError(f"The golden rows of version {version} could not be read: {said[-500:]}") from error
     document = json.loads(done.stdout)
     golden = document["golden_rows"]
-    outputs = [each["output"] for each in golden if each["output"] is not None]
-    return float(document["tolerance"]), [each["row"] for each in golden], outputs
+    return float(document["tolerance"]), [each["row"] for each in golden], [each["output"] for each in golden]
 
 
 def _is_close(wanted: object, got: object, tolerance: float) -> bool:

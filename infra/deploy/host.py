@@ -28,6 +28,7 @@ class Limits(BaseModel):
     max_error_share: float = Field(default=0.01, ge=0, le=1, description="share of requests with status 5xx")
     max_p95_ms: float = Field(default=500, gt=0, description="95th percentile of the duration of requests")
     min_requests: int = Field(default=20, ge=1, description="requests before the limits apply")
+    steady_s: float = Field(default=30, ge=0, description="how long workers must run after the hand-over")
     min_free_mb: int = Field(default=200, ge=0, description="free disk space at the start")
 
 
@@ -45,7 +46,7 @@ class Host(BaseModel):
     boot_file: Path | None = Path("/etc/tmpfiles.d/okr-current-socket.conf")
     account: str = Field(default="app", description="account of the golden predictions; password: OKR_APP_PASSWORD")
     api: str = "okr-api@{colour}"
-    landing: tuple[str, str] = ("okr-land@1", "okr-land@2")
+    landing: tuple[str, ...] = tuple(f"okr-land@{number}" for number in range(1, 10))
     workers: tuple[str, ...] = (
         "okr-state", "okr-metrics", "okr-guard", "okr-mlflow", "okr-airflow-api-server", "okr-airflow-dag-processor",
         "okr-airflow-scheduler", "okr-airflow-triggerer",

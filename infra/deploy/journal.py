@@ -4,7 +4,7 @@ import fcntl
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,6 +30,8 @@ class Entry:
     workers: list[str] = field(default_factory=list)
     is_contracted: bool = False
     """Whether the schema was contracted afterwards, so that `previous` no longer works on it."""
+    colour: str = ""
+    """The colour that is to serve the release; empty until it is chosen."""
     replaces: dict[str, Any] | None = None
     """The last completed deployment before this one, which counts again if this one is undone."""
 
@@ -45,6 +47,7 @@ class Journal:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._file = folder / "current.json"
+        self._history = folder / "history.jsonl"
 
     def last(self) -> Entry | None:
         """Return the current or the last deployment, or None before the first.
@@ -73,8 +76,10 @@ class Journal:
     def end(self, entry: Entry, outcome: str, *, is_undone: bool = False) -> None:
         """Record how a deployment ended. If it was undone, the last completed one before it is the last one again."""
         entry.outcome, entry.ended_at = outcome, now()
-        with (self._folder / "history.jsonl").open("a", encoding="utf-8") as history:
-            history.write(json.dumps(asdict(entry) | {"replaces": None}) + "\n")
+        with self._history.open("a+", encoding="utf-8") as history:
+            # A line that a full disk has cut off stays alone.
+            start = "" if self._history.read_bytes()[-1:] in (b"", b"\n") else "\n"
+            history.write(start + json.dumps(asdict(entry) | {"replaces": None}) + "\n")
         if not is_undone:
             self.write(entry)
         elif entry.replaces is None:
@@ -83,12 +88,15 @@ class Journal:
             self.write(Entry(**entry.replaces))
 
     def last_line(self) -> Entry | None:
-        """Return the newest line of the history, whatever its outcome."""
+        """Return the newest complete line of the history, whatever its outcome."""
         try:
-            lines = (self._folder / "history.jsonl").read_text(encoding="utf-8").splitlines()
+            lines = self._history.read_text(encoding="utf-8").splitlines()
         except FileNotFoundError:
             return None
-        return Entry(**json.loads(lines[-1])) if lines else None
+        for line in reversed(lines):
+            with suppress(ValueError, TypeError):  # cut off by a full disk, or of another version
+                return Entry(**json.loads(line))
+        return None
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
@@ -97,7 +105,7 @@ class Journal:
         Raises:
             NotPossible: another deployment is running.
         """
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o755)
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o750)
         descriptor = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         with os.fdopen(descriptor, "r+", encoding="ascii") as file:
             try:

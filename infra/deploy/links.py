@@ -7,11 +7,13 @@ from lakehouse.atomic_replace import replace_file
 
 
 def replace_link(link: Path, target: str) -> None:
-    """Make a link point to a target. Others see the old or the new target.
+    """Make a link point to a target, unless it does. Others see the old or the new target.
 
     Raises:
         OSError: the folder is missing or not writable, or its disk is full; the link is unchanged.
     """
+    if link.is_symlink() and str(link.readlink()) == target:
+        return
     draft = link.with_name(f".{link.name}.new")
     draft.unlink(missing_ok=True)
     draft.symlink_to(target)
@@ -40,16 +42,21 @@ def switch(host: Host, colour: str | None) -> None:
     Raises:
         OSError: a disk is full or a folder not writable; requests go where they went before.
     """
-    if host.boot_file is not None:
-        line = f"L+ {host.current_socket} - - - - {colour}.sock\n" if colour else ""
-        replace_file(host.boot_file, f"# Written by okr deploy: the colour that serves.\n{line}")
     static_files = host.root / "serving"
+    line = f"L+ {host.current_socket} - - - - {colour}.sock\n" if colour else ""
+    text = f"# Written by okr deploy: the colour that serves.\n{line}"
+    if host.boot_file is not None and _text(host.boot_file) != text:  # an undo may have to work on a full disk
+        replace_file(host.boot_file, text)
     if colour is None:
         host.current_socket.unlink(missing_ok=True)
         static_files.unlink(missing_ok=True)
     else:
         replace_link(static_files, colour)
         replace_link(host.current_socket, f"{colour}.sock")
+
+
+def _text(file: Path) -> str:
+    return file.read_text(encoding="utf-8") if file.is_file() else ""
 
 
 def assign(host: Host, name: str, version: str) -> None:

@@ -34,13 +34,15 @@ def status_lines(host: Host, units: Units) -> Iterator[str]:
     if last is None or not last.is_interrupted:
         yield (
             f"`okr deploy rollback` goes back to {last.previous}."
-            if _can_go_back(last)
+            if _can_go_back(last, host)
             else "There is no release to roll back to."
         )
 
 
-def _can_go_back(last: Entry | None) -> TypeGuard[Entry]:
-    return last is not None and last.previous is not None and not last.is_contracted
+def _can_go_back(last: Entry | None, host: Host) -> TypeGuard[Entry]:
+    if last is None or last.previous is None or last.is_contracted:
+        return False
+    return (host.root / "releases" / last.previous).is_dir()
 
 
 def _sentence(entry: Entry) -> str:

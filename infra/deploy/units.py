@@ -1,5 +1,6 @@
 """Start and stop the processes of a host: systemd units on servers, child processes elsewhere."""
 
+import os
 import subprocess
 from pathlib import Path
 from typing import Protocol
@@ -7,6 +8,7 @@ from typing import Protocol
 from infra.deploy.host import Host
 from lakehouse.errors import RetryableError
 
+MODULES = "PYTHONPATH="
 LONGEST_START_S = 3_600.0  # more than the TimeoutStartSec of any unit
 LONGEST_STOP_S = 900.0  # more than the TimeoutStopSec of any unit
 
@@ -23,6 +25,9 @@ class Units(Protocol):
 
     def stop(self, unit: str) -> None:
         """Stop a unit, even after a reboot. It completes what it has accepted, and is killed if that takes too long."""
+
+    def is_enabled(self, unit: str) -> bool:
+        """Return whether this host is meant to run a unit: with systemd, whether it starts after a reboot."""
 
     def pid(self, unit: str) -> int | None:
         """Return the process of a unit, or None if it does not run."""
@@ -46,6 +51,10 @@ class SystemdUnits:
     def stop(self, unit: str) -> None:
         """Disable and stop a unit. Its TimeoutStopSec limits how long it drains."""
         self._systemctl(LONGEST_STOP_S, "disable", "--now", unit)
+
+    def is_enabled(self, unit: str) -> bool:
+        """Return whether a unit starts after a reboot."""
+        return self._systemctl(10, "is-enabled", unit, check=False).startswith("enabled")
 
     def pid(self, unit: str) -> int | None:
         """Return the main process of a unit."""
@@ -71,13 +80,24 @@ def running_release(host: Host, units: Units, unit: str) -> str | None:
     """Return the release that the process of a unit was started from, or None if it does not run.
 
     The command `okr` starts Python by its physical path, so a link that has been changed since does not matter.
+    Airflow's API server replaces its command line by a title, but its environment still has the path of its modules.
     """
     pid = units.pid(unit)
     if pid is None:
         return None
     try:
-        program = Path(Path(f"/proc/{pid}/cmdline").read_bytes().partition(b"\0")[0].decode())
+        program = _words(pid, "cmdline")[:1]
+        modules = [word.removeprefix(MODULES) for word in _words(pid, "environ") if word.startswith(MODULES)]
     except (FileNotFoundError, ProcessLookupError):
         return None
     releases = (host.root / "releases").resolve()
-    return program.relative_to(releases).parts[0] if program.is_relative_to(releases) else "unknown"
+    inside = [
+        path
+        for path in map(Path, (*program, *os.pathsep.join(modules).split(os.pathsep)))
+        if path.is_relative_to(releases)
+    ]
+    return inside[0].relative_to(releases).parts[0] if inside else "unknown"
+
+
+def _words(pid: int, file: str) -> list[str]:
+    return [os.fsdecode(word) for word in Path(f"/proc/{pid}/{file}").read_bytes().split(b"\0")]

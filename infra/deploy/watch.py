@@ -11,6 +11,7 @@ from lakehouse.errors import RetryableError
 PROBE_EVERY_S = 0.25
 LOOK_EVERY_S = 1.0
 PERCENTILE = 0.95
+FAILED_IN_A_ROW = 5
 
 
 class Breach(RetryableError):
@@ -38,10 +39,13 @@ def watch(colour: ColourClient, through_proxy: ColourClient, limits: Limits, met
         Breach: a limit was exceeded.
     """
     start = colour.requests(metrics_token)
-    probes, failed_probes, began, looked = 0, 0, time.monotonic(), 0.0
+    probes, failed_probes, in_a_row, began, looked = 0, 0, 0, time.monotonic(), 0.0
     while True:
         probes += 1
-        failed_probes += not through_proxy.is_ready()
+        in_a_row = 0 if through_proxy.is_ready() else in_a_row + 1
+        failed_probes += in_a_row > 0
+        if in_a_row == FAILED_IN_A_ROW:  # a probe that hangs takes seconds, so there may be few of them
+            raise Breach(f"The new release failed {in_a_row} probes (/readyz) in a row.")
         elapsed_s = time.monotonic() - began
         is_over = elapsed_s >= limits.watch_s
         if is_over or elapsed_s - looked >= LOOK_EVERY_S:

@@ -18,13 +18,13 @@ from lakehouse.warehouse import sqlalchemy_url
 # Airflow imports airflow_local_settings.py from this folder before the scheduler forks its tasks.
 CONFIG_FOLDER = Path(__file__).with_name("airflow_config")
 PARALLEL_TASKS = 8
-# For each login, the variable of its user name, its role (`user` is the lowest that may start runs), and the variable
-# of its password.
+# For each login, the variable of its user name, its role, and the variable of its password. `user` is the lowest role
+# that may start runs. `viewer` only reads; okr_auth_manager lets the landing worker also announce what has landed.
 LOGINS = (
     ("OKR_AIRFLOW_USER", "admin", "OKR_AIRFLOW_PASSWORD"),
     ("OKR_AIRFLOW_SERVING_USER", "user", "OKR_AIRFLOW_SERVING_PASSWORD"),
+    ("OKR_AIRFLOW_LANDING_USER", "viewer", "OKR_AIRFLOW_LANDING_PASSWORD"),
 )
-SIMPLE_AUTH = "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager"
 
 
 def airflow_environment(stack: Stack, secrets: Collection[str] = ()) -> dict[str, str]:
@@ -41,7 +41,7 @@ def airflow_environment(stack: Stack, secrets: Collection[str] = ()) -> dict[str
         "CORE__LOAD_EXAMPLES": "False",
         "CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
         "CORE__FERNET_KEY": f"{stack.env['OKR_AIRFLOW_FERNET_SECRET']}=",  # 32 bytes in base64, with its padding
-        "CORE__AUTH_MANAGER": SIMPLE_AUTH,
+        "CORE__AUTH_MANAGER": "okr_auth_manager.OkrAuthManager",
         "CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{stack.env[user]}:{role}" for user, role, _ in LOGINS),
         "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(home / "passwords.json"),
         "CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
@@ -73,6 +73,9 @@ def airflow_environment(stack: Stack, secrets: Collection[str] = ()) -> dict[str
     return environment | {
         "AIRFLOW_HOME": str(home),
         "PYTHONPATH": f"{CONFIG_FOLDER}{os.pathsep}{ROOT}",
+        # The title that Airflow gives to its processes must not overwrite /proc/<pid>/environ, from which `okr deploy`
+        # reads the release.
+        "SPT_NOENV": "1",
         "PYTHONWARNINGS": "ignore",
     }
 

@@ -84,7 +84,7 @@ class LandingWorker(Worker):
     name: ClassVar[str] = "land"
     arguments: ClassVar[tuple[str, ...]] = ("consume", "land")
     kafka_user: ClassVar[str] = "okr-land"
-    secrets: ClassVar[tuple[str, ...]] = ("OKR_AIRFLOW_PASSWORD",)  # to announce landed events
+    secrets: ClassVar[tuple[str, ...]] = ("OKR_AIRFLOW_LANDING_PASSWORD",)  # to announce landed events
     encryption_secrets: ClassVar[tuple[str, ...]] = (FIELD_ENCRYPTION_KEY, "OKR_DSN_LANDING")
     needs: ClassVar[tuple[str, ...]] = ("kafka",)
 

@@ -168,6 +168,7 @@ def addresses(state: Path, values: Mapping[str, str]) -> dict[str, str]:
         "OKR_AIRFLOW_URL": url("OKR_PORT_AIRFLOW", "/airflow" if has_tls else ""),
         "OKR_AIRFLOW_USER": "admin",
         "OKR_AIRFLOW_SERVING_USER": "okr-serving",
+        "OKR_AIRFLOW_LANDING_USER": "okr-landing",
         "OKR_AIRFLOW_DSN": dsn("airflow", "AIRFLOW", "airflow", "postgresql+psycopg2"),
         "OKR_MLFLOW_URL": url("OKR_PORT_MLFLOW", "/mlflow" if has_tls else ""),
         "OKR_MLFLOW_USER": "admin",

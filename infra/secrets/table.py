@@ -57,6 +57,7 @@ SECRETS = (
     Secret("metrics_token", Password(), ("`okr deploy`", "the monitoring")),
     Secret("airflow_password", LOGIN),
     Secret("airflow_serving_password", LOGIN),
+    Secret("airflow_landing_password", LOGIN),
     Secret("airflow_api_secret", Password(size=48)),
     Secret("airflow_jwt_secret", Password(size=64, least=64)),
     Secret("airflow_fernet_secret", FernetKey()),

@@ -53,7 +53,7 @@ def _migrate(this_service: Service, stack: Stack) -> None:
 
 def _stack(settings: Settings) -> Stack:
     values = {name: value for name, value in os.environ.items() if name.startswith(OWN_PREFIX)}
-    logins = ("airflow_user", "airflow_serving_user", "mlflow_user")
+    logins = ("airflow_user", "airflow_serving_user", "airflow_landing_user", "mlflow_user")
     defaults = {f"OKR_{name.upper()}": str(getattr(settings, name)) for name in logins}
     return Stack(settings.state, {STACK_ID: "server"} | defaults | values | _credentials())
 

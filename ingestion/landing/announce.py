@@ -112,8 +112,8 @@ class Announcer:
         """Return an announcer for the Airflow URL in the settings. Without a URL, it announces nothing."""
         if not settings.airflow_url:
             return cls(None)
-        password = settings.require("airflow_password")
-        airflow = AirflowAssets(settings.airflow_url, settings.airflow_user, password, ClientTls.of(settings))
+        user, password = settings.airflow_landing_user, settings.require("airflow_landing_password")
+        airflow = AirflowAssets(settings.airflow_url, user, password, ClientTls.of(settings))
         return cls(airflow, settings.state)
 
     def landed(self) -> None:

@@ -37,7 +37,7 @@ def land(settings: Settings, stop: threading.Event, *, limits: Limits | None = N
             is wrong.
     """
     limits = limits or (Limits(idle_seconds=DRAIN_IDLE_SECONDS) if drain else Limits())
-    settings.require_all("kafka_bootstrap", *(["airflow_password"] if settings.airflow_url else []))
+    settings.require_all("kafka_bootstrap", *(["airflow_landing_password"] if settings.airflow_url else []))
     lake_uri = settings.require("lake_uri")
     keys = open_data_keys(settings, "dsn_landing", writes=True)
     if keys is not None:

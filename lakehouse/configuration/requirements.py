@@ -26,7 +26,7 @@ REDIS_URLS = ("redis_url", "redis_state_url", "redis_metrics_url", "redis_admin_
 PAGES = ("airflow_url", "mlflow_url")
 SECRETS = (
     "jwt_secret", "metrics_token", "admin_password", "lead_password", "app_password", "airflow_password",
-    "airflow_serving_password", "mlflow_password", "kafka_password",
+    "airflow_serving_password", "airflow_landing_password", "mlflow_password", "kafka_password",
 )  # fmt: skip
 VERIFIED = "verify-full"
 UNVERIFIED = ("ssl_cert_reqs", "ssl_check_hostname")  # parameters of redis-py; by default, both are checked

@@ -180,7 +180,7 @@ def test_a_slow_lake_and_an_unresponsive_airflow_do_not_fill_the_memory(
             producer.flush(60)
     assert producer.flush(60) == 0
     with airflow_that_never_answers() as url:
-        settings = pipeline.model_copy(update={"airflow_url": url, "airflow_password": SecretStr("x")})
+        settings = pipeline.model_copy(update={"airflow_url": url, "airflow_landing_password": SecretStr("x")})
         worker = start_worker(settings, arm=f"{IMPORTS}\nslow(LandingTable, '_try_commit', 1.0)\nbatches_of(30_000)")
         process, peak = psutil.Process(worker.pid), 0
         while landed_rows(pipeline) < count:

@@ -15,7 +15,7 @@ REQUIRED = [
     *[("api", f"OKR_{name}") for name in ("DSN_SERVING", "DSN_ORGANISATION", "REDIS_URL", "JWT_SECRET")],
     *[("api", f"OKR_{name}") for name in ("ADMIN_PASSWORD", "LEAD_PASSWORD", "APP_PASSWORD")],
     *[("api", f"OKR_{name}") for name in ("MLFLOW_STORE_URI", "KAFKA_BOOTSTRAP", "API_PORT")],
-    *[("land", f"OKR_{name}") for name in ("KAFKA_BOOTSTRAP", "AIRFLOW_PASSWORD", "LAKE_URI")],
+    *[("land", f"OKR_{name}") for name in ("KAFKA_BOOTSTRAP", "AIRFLOW_LANDING_PASSWORD", "LAKE_URI")],
     *[("state", f"OKR_{name}") for name in ("KAFKA_BOOTSTRAP", "DSN_LOADER", "REDIS_STATE_URL")],
     ("metrics", "OKR_KAFKA_BOOTSTRAP"),
     ("guard", "OKR_PG_SUPERUSER_DSN"),
@@ -44,7 +44,8 @@ def test_a_service_reads_no_other_secret_from_stack_env(stack: Stack, monkeypatc
         monkeypatch.setenv(name, value)
     settings = load_settings()
     assert settings.require("kafka_bootstrap") == stack.env["OKR_KAFKA_BOOTSTRAP"]
-    assert settings.require("airflow_password") == stack.env["OKR_AIRFLOW_PASSWORD"]
+    assert settings.require("airflow_landing_password") == stack.env["OKR_AIRFLOW_LANDING_PASSWORD"]
+    assert not settings.airflow_password.get_secret_value(), "landing does not need the administrator's login"
     assert not settings.dsn_owner.get_secret_value()
 
 

@@ -18,6 +18,7 @@ def folder(tmp_path: Path) -> Path:
         "okr_mlflow_flask_secret": "flask-secret\n",
         "okr_airflow_password": "admin-password\n",
         "okr_airflow_serving_password": "serving-password\n",
+        "okr_airflow_landing_password": "landing-password\n",
     }
     for name, value in secrets.items():
         (tmp_path / name).write_text(value, encoding="utf-8")
@@ -35,7 +36,7 @@ def test_airflows_file_of_passwords_is_readable_only_by_its_owner(folder: Path, 
     file = tmp_path / "passwords.json"
     start.write_airflow_passwords(file, folder)
     assert json.loads(file.read_text(encoding="utf-8")) == {
-        "admin": "admin-password", "okr-serving": "serving-password",
+        "admin": "admin-password", "okr-serving": "serving-password", "okr-landing": "landing-password",
     }  # fmt: skip
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 

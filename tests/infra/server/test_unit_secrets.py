@@ -17,7 +17,7 @@ def test_a_unit_has_its_own_secrets_and_those_of_its_drop_ins() -> None:
 
 def test_a_unit_starts_without_secrets_that_have_a_default_but_not_without_others() -> None:
     assert unit_secrets(["okr-land@2"], UNITS) == {
-        "field_encryption_key": "okr-land@2", "dsn_landing": "okr-land@2", "airflow_password": "okr-land@2",
+        "field_encryption_key": "okr-land@2", "dsn_landing": "okr-land@2", "airflow_landing_password": "okr-land@2",
         "kafka_password_land": "", "client_key": "",
     }  # fmt: skip
 

@@ -17,7 +17,8 @@ AIRFLOW = {"okr_airflow_dsn", "okr_airflow_fernet_secret", "okr_airflow_api_secr
 # What the environments of these services contain in the local stack, in addition to their `secrets`.
 OTHERS: Mapping[str, set[str]] = {
     "mlflow": {"okr_mlflow_store_uri", "okr_mlflow_password", "okr_mlflow_flask_secret"},
-    "airflow-api-server": AIRFLOW | {"okr_airflow_password", "okr_airflow_serving_password"},
+    "airflow-api-server": AIRFLOW
+    | {"okr_airflow_password", "okr_airflow_serving_password", "okr_airflow_landing_password"},
     **{f"airflow-{name}": AIRFLOW for name in ("scheduler", "dag-processor", "triggerer")},
 }
 LISTS = {
@@ -102,3 +103,19 @@ def test_the_units_that_a_deployment_changes_exist() -> None:
     }
     others = {"okr-migrate@.service", "okr-maintenance.service", "okr-certificates.service"}
     assert len(names) == len(list(UNITS.glob("*.service"))) - len(others), "each process is handed over"
+
+
+def test_only_the_api_and_nginx_may_connect_to_the_socket_of_the_api() -> None:
+    """Whoever may connect can name any client address, so a DAG's task, which writes the sites, may not."""
+    members = {
+        unit.name: [*words(line)]
+        for unit in sorted(UNITS.glob("*.service"))
+        for line in lines_of(unit)
+        if line.startswith("SupplementaryGroups=")
+    }
+    assert members == {"okr-airflow-scheduler.service": ["okr-sites"], "okr-api@.service": ["okr-web", "okr-sites"]}
+
+
+def words(line: str) -> list[str]:
+    """Return the words of a setting."""
+    return line.partition("=")[2].split()

@@ -12,9 +12,11 @@ import pytest
 from infra.deploy.child_units import ChildUnits
 from infra.deploy.host import Host
 from tests.ops.deploy.commands import Command
-from tests.ops.deploy.releases import commands
+from tests.ops.deploy.releases import LANDING, commands
 
-QUICK = {"start_s": 30, "stop_s": 20, "settle_s": 0.1, "watch_s": 0.5, "min_requests": 5, "min_free_mb": 1}
+QUICK = {
+    "start_s": 30, "stop_s": 20, "settle_s": 0.1, "watch_s": 0.3, "steady_s": 0.1, "min_requests": 5, "min_free_mb": 1,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ def make_host(folder: Path, environment: dict[str, str], **limits: float) -> Tes
     values = {
         "root": str(root), "sockets": str(sockets), "state": str(state), "boot_file": str(folder / "boot.conf"),
         "environment_file": str(folder / "none"), "secrets": str(folder / "none"), "runner": "processes",
-        "workers": ["okr-state"],
+        "landing": LANDING, "workers": ["okr-state"],
     }  # fmt: skip
     lines = [f"{name} = {json.dumps(value)}" for name, value in values.items()]
     lines += ["[commands]", *(f'"{name}" = {json.dumps(each)}' for name, each in commands(root, sockets).items())]
@@ -74,8 +76,10 @@ def small_hosts(tmp_path_factory: pytest.TempPathFactory) -> MakeHost:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("OKR_")}
         environment |= {
             "OKR_STATE": os.devnull,
+            "OKR_DSN_OWNER": "postgresql://nobody@127.0.0.1:1/okr",
             "OKR_APP_PASSWORD": "a-password-of-the-app",
             "OKR_METRICS_TOKEN": "a-token-of-metrics",
+            "OKR_JWT_SECRET": "the-secret-of-the-start" * 2,
         }
         # The path of a socket may have only 107 bytes.
         host = make_host(folder or tmp_path_factory.mktemp("d"), environment)

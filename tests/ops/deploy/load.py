@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-PAUSE_S = 0.005
+PAUSE_S = 0.01
 
 
 class UnixConnection(http.client.HTTPConnection):
@@ -26,6 +26,28 @@ class UnixConnection(http.client.HTTPConnection):
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(30)
         self.sock.connect(str(self._path))
+
+
+def listens(path: Path) -> bool:
+    """Return whether a process accepts connections to a socket; the file alone may be of an earlier process."""
+    connection = UnixConnection(path)
+    try:
+        connection.connect()
+    except OSError:
+        return False
+    finally:
+        connection.close()
+    return True
+
+
+def get(path: Path, target: str) -> object:
+    """Return an answer in JSON."""
+    connection = UnixConnection(path)
+    try:
+        connection.request("GET", target)
+        return json.load(connection.getresponse())
+    finally:
+        connection.close()
 
 
 @dataclass

@@ -81,7 +81,7 @@ wrk.method = "POST"
 wrk.headers["Authorization"] = "Bearer {token}"
 wrk.headers["Content-Type"] = "application/json"
 wrk.body = {json.dumps(json.dumps({"features": row}))}
-delay = function() return math.random(0, 20) end
+delay = function() return math.random(10, 60) end
 """,
         encoding="utf-8",
     )

@@ -20,6 +20,7 @@ PACKAGES = (
     "ml",
     "serving",
 )
+LANDING = ["okr-land@1", "okr-land@2", "okr-land@3"]
 SMALL_API = Path(__file__).with_name("small_api.py")
 SMALL_OKR = f"""#!/bin/sh
 here=$(cd -P -- "${{0%/*}}" && pwd)
@@ -47,7 +48,7 @@ def install(root: Path, version: str, change: Change | None = None, source: Path
 
 
 def install_small(root: Path, version: str, **behaviour: object) -> Path:
-    """Make a release whose API is `small_api.py`, which starts in a fraction of a second."""
+    """Make a release whose API is `small_api.py`, which starts in a fraction of a second, or replace it."""
     release, _ = _with_environment(root, version)
     (release / "behaviour.json").write_text(json.dumps({"version": version, **behaviour}), encoding="utf-8")
     okr = release / ".venv" / "bin" / "okr"
@@ -63,6 +64,7 @@ def _with_environment(root: Path, version: str) -> tuple[Path, Path]:
         release / "files",
         release / ".venv" / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}",
     )
+    shutil.rmtree(release, ignore_errors=True)
     (release / ".venv" / "bin").mkdir(parents=True)
     python = Path(sys.executable).resolve()
     (release / ".venv" / "bin" / "python").symlink_to(python)
@@ -83,5 +85,5 @@ def commands(root: Path, sockets: Path) -> dict[str, list[str]]:
         f"okr-api@{colour}": [okr(colour), "serve", "--uds", os.fspath(sockets / f"{colour}.sock")]
         for colour in ("blue", "green")
     }
-    landing = {f"okr-land@{number}": [okr("current"), "consume", "land"] for number in (1, 2)}
+    landing = {unit: [okr("current"), "consume", "land"] for unit in LANDING}
     return {**apis, **landing, "okr-state": [okr("current"), "consume", "state"]}

@@ -26,7 +26,7 @@ def main() -> None:
         if behaviour.get("worker_status"):
             sys.exit(behaviour["worker_status"])
         Path(os.environ[READY_FILE]).write_text(str(os.getpid()))
-        time.sleep(3600)
+        time.sleep(behaviour.get("worker_ends_after_s", 3600))
 
 
 def serve(behaviour: dict[str, object], socket: str) -> None:
@@ -53,7 +53,8 @@ class App:
         body: object = {"status": "ready"}
         if path == "/predict":
             await asyncio.sleep(float(self.behaviour.get("delay_s", 0)))  # type: ignore[arg-type]
-            body = {"predictions": [{"probability": self.behaviour.get("probability", 0.5), "low": 0.1, "high": 0.9}]}
+            prediction = {"probability": self.behaviour.get("probability", 0.5), "low": 0.1, "high": 0.9}
+            body = {"predictions": [prediction] * self.behaviour.get("predictions", 1)}  # type: ignore[operator]
             if time.time() > float(self.behaviour.get("fails_after", "inf")):  # type: ignore[arg-type]
                 status = 500
             self.seconds.append(time.monotonic() - started)
@@ -64,6 +65,8 @@ class App:
             body = {"access_token": "token"}
         elif path == "/version":
             body = self.behaviour["version"]
+        elif path == "/secret":
+            body = os.environ["OKR_JWT_SECRET"]
         await self._answer(send, status, self._metrics() if path == "/metrics" else json.dumps(body))
 
     async def _answer(self, send, status, text):  # type: ignore[no-untyped-def]

@@ -5,11 +5,12 @@ import time
 
 import pytest
 
+from infra.deploy import links
 from infra.deploy.journal import Journal
 from infra.deploy.units import running_release
 from tests.faults.disks import filled, small_disk
 from tests.ops.deploy.conftest import MakeHost, TestHost
-from tests.ops.deploy.load import constant_load
+from tests.ops.deploy.load import Answers, constant_load
 from tests.ops.deploy.releases import install_small
 from tests.ops.deploy.test_interrupts import GOLDEN, IMPORTS, expect, host, served_host
 from tests.polling import until
@@ -19,6 +20,7 @@ __all__ = ["host", "served_host"]
 BAD = {
     "does not start": ({"start_status": 1}, "okr-api@green: The process ended before it was ready. `tail -n 50 "),
     "predicts wrongly": ({"probability": 0.6}, "Golden row 1: expected probability = 0.5 of model version 1, got 0.6"),
+    "predicts too few rows": ({"predictions": 0}, "Expected 1 predictions for 1 golden rows, got 0."),
     "is slow": (
         {"delay_s": 0.7},
         "5 % of the requests since the switch took up to 1000 ms or longer; the limit is 500",
@@ -29,7 +31,7 @@ BAD = {
 
 
 def _watch_for(host: TestHost, seconds: int) -> None:
-    host.config.write_text(host.config.read_text().replace("watch_s = 0.5", f"watch_s = {seconds}"))
+    host.config.write_text(host.config.read_text().replace("watch_s = 0.3", f"watch_s = {seconds}"))
 
 
 @pytest.mark.parametrize("fault", BAD)
@@ -92,7 +94,9 @@ def test_a_full_disk_is_one_line_and_changes_nothing(small_hosts: MakeHost, tmp_
                 assert (status, "0 MB free; expected at least 1 MB" in said) == (1, True), said
             status, said = host.deploy("release", "v2", arm=fill)
             assert (status, "No space left on device" in said.splitlines()[-1]) == (1, True), said
+            assert "`okr deploy rollback` does the rest." in said, said
             assert running_release(host.host, host.units, "okr-api@blue") == "v1"
+            assert running_release(host.host, host.units, "okr-api@green") is None, "it does not fill the memory, too"
             (disk / "filler").unlink(missing_ok=True)
             status, said = host.deploy("release", "v2", arm=GOLDEN)
             assert status == 0, said
@@ -114,3 +118,15 @@ def test_the_clock_does_not_decide_anything(host: TestHost) -> None:
         status, said = host.deploy("release", "v2", arm=f"{GOLDEN}\n{jump}")
         assert status == 0, said
     expect(host, "v2", answers)
+
+
+def test_a_bad_release_keeps_the_one_to_roll_back_to(host: TestHost) -> None:
+    """`okr-release install` removes old releases that no link names."""
+    install_small(host.host.root, "bad", probability=0.6)
+    assert host.deploy("release", "v2", arm=GOLDEN)[0] == 0
+    assert host.deploy("release", "bad", arm=GOLDEN)[0] == 1
+    assert {links.assigned(host.host, colour) for colour in ("blue", "green")} == {"v1", "v2"}
+    assert "goes back to v1" in host.deploy("status")[1]
+    status, said = host.deploy("rollback")
+    assert status == 0, said
+    expect(host, "v1", Answers())

@@ -20,6 +20,7 @@ from tests.figures import report
 from tests.ingestion.crash import environment_of
 from tests.ops.conftest import RequirePrograms
 from tests.ops.deploy.conftest import TestHost, make_host
+from tests.ops.deploy.load import listens
 from tests.ops.deploy.proxy import nginx, wrk
 from tests.ops.deploy.releases import install
 from tests.ops.deploy.small_model import register_champion
@@ -126,7 +127,7 @@ def test_twenty_switches_lose_no_request(site: Site) -> None:
     links.assign(host, "green", "1.1")
     with exported({name: value for name, value in site.host.environment.items() if name.startswith("OKR_")}):
         site.host.units.start(green)
-    until(host.socket("green").exists, "green listens")
+    until(lambda: listens(host.socket("green")), "green listens")
     with ColourClient(host.socket("green")) as client:
         client.wait_until_ready(60, lambda: site.host.units.pid(green) is not None)
     with wrk(site.url, site.folder, site.token, ROWS[0]) as load:

@@ -26,6 +26,7 @@ SECRETS = (
     "dsn_organisation", "pg_superuser_dsn", "redis_url", "redis_state_url", "redis_metrics_url",
     "jwt_secret", "admin_password", "lead_password", "app_password", "metrics_token",
     "mlflow_store_uri", "mlflow_password", "mlflow_flask_secret", "airflow_password", "airflow_serving_password",
+    "airflow_landing_password",
     "airflow_dsn", "airflow_fernet_secret", "airflow_api_secret", "airflow_jwt_secret",
 )  # fmt: skip
 SERVICES = (
