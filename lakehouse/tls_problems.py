@@ -8,6 +8,7 @@ import socket
 import ssl
 from collections.abc import Callable
 from pathlib import Path
+from ssl import get_default_verify_paths as default_paths
 
 LIMIT_S = 2.0
 CA_SETTING = "OKR_CA_FILE"
@@ -99,7 +100,7 @@ def client_context(ca_file: str) -> ssl.SSLContext:
     if ca_file:
         return ssl.create_default_context(cafile=ca_file)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    paths = ssl.get_default_verify_paths()
+    paths = default_paths()
     # Not `load_default_certs`, because SSL_CERT_FILE of the caller's environment would replace these.
     file = paths.openssl_cafile if Path(paths.openssl_cafile).is_file() else None
     context.load_verify_locations(file, paths.openssl_capath)

@@ -13,6 +13,7 @@ import pytest
 
 from infra.audit import connections
 from infra.audit.installation import Installation
+from lakehouse import tls_problems
 from lakehouse.kafka_connection import SecurityProtocol
 from lakehouse.settings import Settings
 from tests.ops.audit.test_host import found_by
@@ -117,7 +118,7 @@ def test_the_public_address_may_have_a_certificate_that_the_system_trusts(
     assert found_by(connections.check, Installation(inside, zones=frozenset({"app"}))) == []
     assert len(found_by(connections.check, Installation(inside, zones=frozenset({"app", "edge"})))) == 1
     trusted = SimpleNamespace(openssl_cafile=str(authority.file), openssl_capath=None)
-    monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: trusted)
+    monkeypatch.setattr(tls_problems, "default_paths", lambda: trusted)
     assert found_by(connections.check, Installation(settings)) == []
     mlflow = Settings(mlflow_url=settings.api_url, ca_file=str(other))
     assert len(found_by(connections.check, Installation(mlflow))) == 1
