@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 
 from ingestion.contract_validation import decode
-from ingestion.field_encryption import REJECTED_VALUE, position_of_rejected
+from ingestion.personal_field_encryption import REJECTED_VALUE, position_of_rejected
 from lakehouse.contracts import TOPICS
 from lakehouse.errors import ContractViolation, RetryableError
 from lakehouse.field_encryption.cipher import BYTES_PREFIX, KEY_ID_BYTES

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ingestion.field_encryption import FieldEncryption, personal_contracts
+from ingestion.personal_field_encryption import FieldEncryption, personal_contracts
 from lakehouse.field_encryption.data_keys import DataKeys
 from lakehouse.field_encryption.decryption import UNREADABLE, Decryption, PersonalColumn
 from lakehouse.field_encryption.open_keys import open_data_keys

@@ -1,7 +1,7 @@
 -- The rights of the group okr_analyst on the warehouse's database and on functions and languages.
 -- infra/local/postgres_bootstrap.sql runs this file at each start. What else makes up an analyst's rights:
 -- * reading marts: default privileges in infra/migrations/versions/0015_analysts_read_marts.sql, and
---   lakehouse/publishing/grants.py for re-created views;
+--   lakehouse/publishing/restored_grants.py for re-created views;
 -- * reading the rows of one organisation only: policies in
 --   infra/migrations/versions/0048_analysts_and_accounts_read_own_organisation.sql, restrict_login_to_organisation.sql;
 -- * membership in the group, settings and the number of connections: logins.py.

@@ -7,10 +7,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from ingestion.batch import Batch, Limits
 from ingestion.consumer_groups import LANDING_GROUP, landing_group
 from ingestion.decoding import decode_batch
-from ingestion.field_encryption import FieldEncryption
 from ingestion.kafka_consumer import KafkaConsumer
 from ingestion.landing.announce import Announcer
 from ingestion.landing.commit import FencedError, LandingTable
+from ingestion.personal_field_encryption import FieldEncryption
 from lakehouse.contracts import TOPICS
 from lakehouse.field_encryption.open_keys import open_data_keys
 from lakehouse.kafka_connection import KafkaConnection

@@ -10,8 +10,8 @@ import psycopg
 from ingestion.batch import Limits
 from ingestion.consumer_groups import STATE_GROUP, STATE_TOPIC, state_group
 from ingestion.decoding import decode_batch
-from ingestion.field_encryption import FieldEncryption
 from ingestion.kafka_consumer import KafkaConsumer
+from ingestion.personal_field_encryption import FieldEncryption
 from ingestion.state.redis_figures import RealtimeFigures, open_redis
 from ingestion.state.store import OffsetsMovedError, StateStore
 from lakehouse.connection_limits import CONSUMER

@@ -3,6 +3,7 @@
 AES-256-GCM-SIV (RFC 8452) encrypts deterministically: the same text in the same field of the same entity gives the same
 value. So an event that is read again has the same row, and a definition that repeats the previous one is recognised as
 a repetition. The ciphertext is bound to its field and entity, so values cannot be exchanged between rows.
+`ingestion.personal_field_encryption` decides which fields of an event are encrypted.
 """
 
 import base64

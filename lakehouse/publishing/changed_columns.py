@@ -18,7 +18,7 @@ from psycopg import sql
 
 from lakehouse.errors import PermanentError, RetryableError
 from lakehouse.publishing import locks
-from lakehouse.publishing.grants import grants_on, restore_grants
+from lakehouse.publishing.restored_grants import grants_on, restore_grants
 from lakehouse.publishing.views import KEY, Columns, Mart, attach, attached, create_store, create_view, statement
 
 if TYPE_CHECKING:

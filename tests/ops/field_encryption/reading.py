@@ -11,10 +11,10 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from infra.local.stack import Stack
-from ingestion.field_encryption import personal_contracts
 from ingestion.landing.consumer import land
 from ingestion.ledger import verify
 from ingestion.loading import load
+from ingestion.personal_field_encryption import personal_contracts
 from ingestion.state.consumer import consume_state
 from lakehouse.field_encryption.decryption import Decryption
 from lakehouse.field_encryption.open_keys import open_data_keys

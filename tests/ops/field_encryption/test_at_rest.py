@@ -10,8 +10,8 @@ import pytest
 
 from infra.local.stack import Stack
 from ingestion.contract_validation import EncodedEvent, decode
-from ingestion.field_encryption import FieldEncryption
 from ingestion.landing.consumer import land
+from ingestion.personal_field_encryption import FieldEncryption
 from ingestion.rejected_messages_report import read_rejected
 from ingestion.spool import Drainer, Spool
 from lakehouse.field_encryption.decryption import NO_KEY, NOT_READABLE

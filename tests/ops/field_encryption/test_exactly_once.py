@@ -21,7 +21,7 @@ STATE = "from ingestion.state.consumer import consume_state; consume_state(setti
 # Steps at which a worker is killed: around the creation of keys, and before and after what it commits.
 LANDING_STEPS = {
     "before it creates keys": "import lakehouse.field_encryption.data_keys as k; k.DataKeys._create = die",
-    "after it created keys": "import ingestion.field_encryption as e; e.encrypt = die",
+    "after it created keys": "import ingestion.personal_field_encryption as e; e.encrypt = die",
     "before the Delta commit": "import deltalake; deltalake.DeltaTable.create_write_transaction = die",
     "between the Delta commit and Kafka's": (
         "import confluent_kafka as k; k.Consumer = type('Client', (k.Consumer,), {'commit': die})"

@@ -14,8 +14,8 @@ import pytest
 from pydantic import SecretStr
 
 from infra.local.stack import Stack
-from ingestion.field_encryption import FieldEncryption
 from ingestion.loading.direct import COLUMNS, copy_into_raw
+from ingestion.personal_field_encryption import FieldEncryption
 from ingestion.state.consumer import consume_state
 from lakehouse.field_encryption import administration
 from lakehouse.field_encryption.decryption import ERASED, Decryption, PersonalColumn
