@@ -8,6 +8,7 @@ from pathlib import Path
 import lakehouse
 from infra.audit.finding import Finding, NotChecked
 from infra.audit.installation import Installation
+from infra.nginx.site import ACME_FOLDER
 from lakehouse.configuration.secret_files import secret_file
 from lakehouse.environment import CREDENTIALS
 from lakehouse.settings import STACK_ENV, secret_fields
@@ -56,9 +57,13 @@ def _is_handed_over(file: Path) -> bool:
 
 
 def _data_folders(installation: Installation) -> Iterator[Path]:
-    """Yield the folders in the state folder (spools, predictions, services), the lake and the artifacts."""
+    """Yield the folders in the state folder (spools, predictions, services), the lake and the artifacts.
+
+    nginx's folder for the challenges of certificate authorities contains no data and must be readable.
+    """
     settings = installation.settings
     folders = sorted(settings.state.iterdir()) if settings.state.is_dir() else []
+    folders = [folder for folder in folders if folder.name != ACME_FOLDER.name]
     folders += [Path(text) for text in (settings.lake_uri, settings.mlflow_artifacts) if text.startswith("/")]
     yield from dict.fromkeys(folder for folder in folders if folder.is_dir())
 

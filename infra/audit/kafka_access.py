@@ -14,13 +14,15 @@ def check(installation: Installation) -> Iterator[Finding]:
     """Yield a finding for each entry that the table does not have. A missing entry stops a service, so it shows itself.
 
     Raises:
-        NotChecked: Kafka is used without logins, as in a local stack; or it is not configured.
+        NotChecked: Kafka is used without logins, as in a local stack; it is not configured; or this host has no login to it.
     """
     settings = installation.settings
     if not settings.kafka_bootstrap:
         raise NotChecked("OKR_KAFKA_BOOTSTRAP is not set")
     if settings.kafka_security_protocol is SecurityProtocol.PLAINTEXT:
         raise NotChecked("Kafka has no logins (OKR_KAFKA_SECURITY_PROTOCOL=PLAINTEXT)")
+    if not settings.kafka_password.get_secret_value():
+        raise NotChecked("OKR_KAFKA_PASSWORD is not set; the hosts of zone data have the administrator's")
     found = AccessControl(KafkaConnection.of(settings)).differences()
     for right in found.surplus:
         yield Finding(

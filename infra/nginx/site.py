@@ -32,6 +32,8 @@ UNTRUSTED_HEADERS = (
 )  # fmt: skip
 RELEASES = Path("/opt/okr/releases")
 
+ACME_FOLDER = Path("/var/lib/okr/acme")  # for the challenges of certificate authorities
+
 
 @dataclass(frozen=True)
 class Site:
@@ -63,7 +65,7 @@ class Site:
     connections: int = 8_192
     connections_per_address: int = 500
     requests_per_second: int = 2_000
-    acme_folder: Path = Path("/var/lib/okr/acme")
+    acme_folder: Path = ACME_FOLDER
     authority_file: Path = Path("/etc/ssl/certs/ca-certificates.crt")
     api_hosts: tuple[str, ...] = ()
     internal_listen: tuple[str, ...] = ()

@@ -11,7 +11,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from infra.audit import connections
+from infra.audit import connections, kafka_access
+from infra.audit.finding import NotChecked
 from infra.audit.installation import Installation
 from lakehouse import tls_problems
 from lakehouse.kafka_connection import SecurityProtocol
@@ -79,6 +80,20 @@ def test_unencrypted_connections_on_this_host_are_not_found() -> None:
         redis_url="redis://a:b@localhost", airflow_url="http://127.0.0.1:8080", kafka_bootstrap="127.0.0.1:9092",
     )  # fmt: skip
     assert found_by(connections.check, Installation(settings)) == []
+
+
+def test_a_host_of_the_edge_checks_only_the_connections_that_it_has() -> None:
+    """All hosts have the same settings, and its firewall lets nothing through to Kafka or PostgreSQL."""
+    settings = Settings(
+        kafka_bootstrap="kafka.example.org:9093",
+        kafka_security_protocol=SecurityProtocol.SASL_SSL,
+        kafka_user="okr-admin",
+    )
+    edge = Installation(settings, zones=frozenset({"edge"}))
+    with pytest.raises(NotChecked, match="no server is configured"):
+        found_by(connections.check, edge)
+    with pytest.raises(NotChecked, match="OKR_KAFKA_PASSWORD is not set"):
+        found_by(kafka_access.check, edge)
 
 
 @pytest.mark.parametrize("setting", ["mlflow_url", "redis_url", "kafka_bootstrap"])

@@ -113,6 +113,7 @@ def test_folders_that_others_can_enter_are_found(reachable: Path) -> None:
     assert found_by(file_permissions.check, installation) == []
     (state / "spool").chmod(0o777)  # nobody can reach it
     assert found_by(file_permissions.check, installation) == []
+    (state / "acme").mkdir(mode=0o755)  # nginx's user reads challenges there
     lake.chmod(0o755)
     state.chmod(0o755)  # on a server, others may enter it, but not the folders of the services
     lines = found_by(file_permissions.check, installation)
