@@ -14,7 +14,7 @@ def check(installation: Installation) -> Iterator[Finding]:
     """Yield a finding for each entry that the table does not have. A missing entry stops a service, so it shows itself.
 
     Raises:
-        NotChecked: Kafka is used without logins, as in a local stack; it is not configured; or this host has no login to it.
+        NotChecked: Kafka has no logins, as in a local stack; is not configured; or this host has no login to it.
     """
     settings = installation.settings
     if not settings.kafka_bootstrap:
