@@ -18,7 +18,7 @@ def check(installation: Installation) -> Iterator[Finding]:
     """Yield a finding for each user, right and setting beyond the documented ones.
 
     Raises:
-        NotChecked: the address with Redis' administrator is not set.
+        NotChecked: the address with Redis's administrator is not set.
     """
     if not installation.settings.redis_admin_url.get_secret_value():
         raise NotChecked("OKR_REDIS_ADMIN_URL is not set")
@@ -29,7 +29,7 @@ def check(installation: Installation) -> Iterator[Finding]:
         settings = client.config_get("*")
     for name, expected in EXPECTED.items():
         if (found := settings.get(name, expected[0])) not in expected:
-            yield Finding(f"Redis' {name}", " or ".join(expected), found, "Change it in redis.conf and restart Redis.")
+            yield Finding(f"Redis's {name}", " or ".join(expected), found, "Change it in redis.conf and restart Redis.")
 
 
 def _user(words: Sequence[str], commands_of: CommandsOf) -> Iterator[Finding]:

@@ -21,7 +21,10 @@ def new(
     app: HostNames = None,
     data: HostNames = None,
     public: Annotated[
-        str, typer.Option(metavar="NAME", help="The name that people use, unless a public authority signs for it.")
+        str,
+        typer.Option(
+            metavar="NAME", help="The name that people use, unless a public authority issues its certificate."
+        ),
     ] = "",
 ) -> None:
     """Create the authority and the certificates that are missing, and replace those that end within 60 days.

@@ -67,7 +67,7 @@ def _passwords(folder: Path) -> dict[str, str]:
 
 
 def _others(passwords: Mapping[str, str], addresses: Addresses) -> dict[str, str]:
-    """Return the secrets of the table, and what only containers need: more addresses of Airflow, and Redis' users."""
+    """Return the secrets of the table, and what only containers need: more addresses of Airflow, and Redis's users."""
     values = {}
     for secret in SECRETS:
         form = secret.form

@@ -15,7 +15,7 @@ def _group() -> None:
 
 @group.command()
 def roles(
-    psql: Annotated[str, typer.Option(help="The program.")] = "psql",
+    psql: Annotated[str, typer.Option(help="The program psql, by name or path.")] = "psql",
     socket_folder: Annotated[Path, typer.Option(help="The folder of the server's socket.")] = Path(
         "/var/run/postgresql"
     ),

@@ -14,16 +14,19 @@ VAULT_HELP = "A decrypted vault; - reads standard input (`ansible-vault view FIL
 def new(  # noqa: PLR0913, PLR0917 -- options
     postgres: Annotated[str, typer.Option(metavar="HOST:PORT", help="PostgreSQL, by the name in its certificate.")],
     redis: Annotated[str, typer.Option(metavar="HOST:PORT", help="Redis, by the name in its certificate.")],
-    ca: Annotated[str, typer.Option(metavar="PATH", help="The authorities, on the hosts.")] = "/etc/okr/tls/ca.pem",
+    ca: Annotated[str, typer.Option(metavar="PATH", help="Path of the CA file on the hosts.")] = "/etc/okr/tls/ca.pem",
     keep: Annotated[Path | None, typer.Option(metavar="FILE", help=f"Keep these secrets. {VAULT_HELP}")] = None,
     client_key: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The key of client.pem (`okr certificates new`).")
     ] = None,
-    renew: Annotated[list[str] | None, typer.Option(metavar="NAME", help="But not this one. Can be repeated.")] = None,
+    renew: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Replace this secret instead of keeping it. Can be repeated."),
+    ] = None,
 ) -> None:
     """Print a vault for Ansible with all secrets. Pipe it into `ansible-vault encrypt --output FILE`.
 
-    With --keep, only missing and renewed secrets are new. Addresses that are kept keep their host.
+    With --keep, only missing and renewed secrets are new. DSNs and URLs that are kept keep their host.
     """
     from infra.secrets.forms import Addresses
     from infra.secrets.generate import complete

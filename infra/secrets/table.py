@@ -54,7 +54,7 @@ SECRETS = (
     Secret("admin_password", LOGIN),
     Secret("lead_password", LOGIN),
     Secret("app_password", LOGIN, ("`okr deploy`",)),
-    Secret("metrics_token", Password(), ("`okr deploy`", "the monitoring")),
+    Secret("metrics_token", Password(), ("`okr deploy`", "the monitoring system")),
     Secret("airflow_password", LOGIN),
     Secret("airflow_serving_password", LOGIN),
     Secret("airflow_landing_password", LOGIN),

@@ -36,5 +36,5 @@ def access(scope: str, request: Request, services: ServicesDep) -> Response:
 @router.api_route("/airflow/{path:path}", methods=METHODS, dependencies=OPERATORS)
 @router.api_route("/mlflow/{path:path}", methods=METHODS, dependencies=OPERATORS)
 def behind_nginx(path: str) -> Response:
-    """Answer in the place of Airflow and MLflow."""
+    """Answer in place of Airflow and MLflow."""
     raise NotFound("The API does not serve this path, but nginx does. Open it at the address of nginx.")

@@ -261,7 +261,7 @@ def test_one_time_passwords_and_keys_without_expiry_are_found(installation: Inst
             "Redis user okr_state: expected the documented rights, found also ~* flushall.",
         ),
         ("ACL SETUSER okr_serving nopass", "", "Redis user okr_serving: expected a password, found none"),
-        ("CONFIG SET loglevel debug", "CONFIG SET loglevel notice", "Redis' loglevel: expected notice or warning"),
+        ("CONFIG SET loglevel debug", "CONFIG SET loglevel notice", "Redis's loglevel: expected notice or warning"),
     ],
 )
 def test_a_fault_in_redis_is_found(

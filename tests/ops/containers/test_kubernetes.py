@@ -50,7 +50,7 @@ MEMBERS = {
 OUTSIDE = {
     "to-postgres": "PostgreSQL's subnet",
     "to-kafka": "Kafka's subnet",
-    "to-redis": "Redis' subnet",
+    "to-redis": "Redis's subnet",
     "to-kubernetes-api": "the Kubernetes API",
     "to-dns": "the cluster's DNS",
 }
@@ -239,7 +239,7 @@ def test_every_connection_is_forbidden_but_those_of_the_table(
         needed = {
             "PostgreSQL's subnet": any("dsn" in each or "store_uri" in each for each in secrets),
             "Kafka's subnet": any("kafka" in each for each in secrets),
-            "Redis' subnet": any("redis" in each for each in secrets),
+            "Redis's subnet": any("redis" in each for each in secrets),
         }
         assert {store for source, store, _ in sent if source == name} & needed.keys() == {
             store for store, is_needed in needed.items() if is_needed
