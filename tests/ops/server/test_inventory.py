@@ -7,16 +7,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.ops.conftest import RequirePrograms
 from tests.ops.server.releases import ROOT
 
 UNITS = (file.read_text(encoding="utf-8") for file in (ROOT / "infra/server/systemd").rglob("*") if file.is_file())
 LOADED = {name for text in UNITS for name in re.findall(r"^LoadCredential=.*/okr_(\w+)$", text, re.MULTILINE)}
-EXTRA = {"dsn_owner", "kafka_password_admin", "kafka_password_operator"}  # of the host with all services
+EXAMPLE = (ROOT / "infra/server/inventory.example.yml").read_text(encoding="utf-8")
 NOT_USED = {"redis_admin": "of-redis_admin"}
-VAULT = {name: f"of-{name}" for name in LOADED | EXTRA}
 EDGE, APP, DATA = "edge-1.example.org", "app-1.example.org", "data-1.example.org"
+EXTRA = {host: {*yaml.safe_load(EXAMPLE)["okr"]["hosts"][host]["okr_extra_secrets"]} for host in (EDGE, APP, DATA)}
+VAULT = {name: f"of-{name}" for name in LOADED.union(*EXTRA.values())}
 Provision = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
@@ -60,13 +62,8 @@ def write_inventory(folder: Path, vault: dict[str, str], text: str | None = None
     """Write an inventory, by default the example, with the file that `ansible-vault` would encrypt."""
     (folder / "group_vars/okr").mkdir(parents=True)
     (folder / "group_vars/okr/vault.yml").write_text(json.dumps({"vault_okr_secrets": vault}), encoding="ascii")
-    (folder / "inventory.yml").write_text(text or example(), encoding="utf-8")
+    (folder / "inventory.yml").write_text(text or EXAMPLE, encoding="utf-8")
     return folder / "inventory.yml"
-
-
-def example() -> str:
-    """Return the example inventory."""
-    return (ROOT / "infra/server/inventory.example.yml").read_text(encoding="utf-8")
 
 
 def test_each_host_gets_the_settings_and_only_its_own_secrets(provision: Provision, hosts: Path) -> None:
@@ -79,9 +76,8 @@ def test_each_host_gets_the_settings_and_only_its_own_secrets(provision: Provisi
         host: {file.name: file.read_text() for file in (hosts / host / "secrets").iterdir()}
         for host in (EDGE, APP, DATA)
     }
-    assert secrets[EDGE] == {"okr_client_key": "of-client_key\n"}
-    assert secrets[DATA] == {}
-    assert secrets[APP] == {f"okr_{name}": f"of-{name}\n" for name in VAULT}
+    expected = {EDGE: {"client_key"}, APP: LOADED | EXTRA[APP], DATA: EXTRA[DATA]}
+    assert secrets == {host: {f"okr_{name}": f"of-{name}\n" for name in names} for host, names in expected.items()}
     assert not [name for name in VAULT if f"of-{name}" in done.stdout], "secrets are not shown"
 
 
@@ -97,7 +93,7 @@ def test_a_missing_secret_is_named_before_anything_is_written(provision: Provisi
 def test_a_lake_in_a_folder_of_two_hosts_is_refused(provision: Provision) -> None:
     """Each would have its own lake, and Airflow would read only one of them."""
     second = "      okr_units: []\n      okr_nginx: true\n"
-    assert second in example()
-    done = provision(VAULT, inventory=example().replace(second, "      okr_units: [okr-land@1]\n"))
+    assert second in EXAMPLE
+    done = provision(VAULT, inventory=EXAMPLE.replace(second, "      okr_units: [okr-land@1]\n"))
     assert done.returncode != 0
     assert f"{EDGE} and {APP} run okr-land@ or okr-airflow-scheduler" in " ".join(done.stdout.split())
