@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from deltalake import DeltaTable
 
-from infra.local.kafka import Kafka
+from infra.local.kafka import SERVER_SETTINGS, Kafka
 from infra.local.kafka_jars import fetch
 from infra.local.stack import prepare_stack
 from infra.local.unsupervised import running
@@ -50,8 +50,9 @@ def until_landed(settings: Settings, count: int) -> list[int]:
 
 @pytest.mark.timeout(180)
 def test_a_worker_survives_a_broker_restart_without_loss_or_repeat(
-    check_in: Callable[[int], EncodedEvent], tmp_path: Path
+    check_in: Callable[[int], EncodedEvent], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setitem(SERVER_SETTINGS, "group.min.session.timeout.ms", "1000")  # for the short sessions of conftest
     fetch(print)
     broker = Kafka(prepare_stack(tmp_path / "stack"))
     settings = Settings(
