@@ -52,6 +52,7 @@ class SigningKeys:
         self._cipher = AESGCM(encryption_key)
         self._keys: dict[str, SigningKey] = {}
         self._loaded_at = -UNKNOWN_KEY_PAUSE_S
+        self._is_outdated = False  # whether the last attempt to read them failed
         self._undecrypted: set[str] = set()
         self._log = get_logger(__name__)
 
@@ -110,7 +111,7 @@ class SigningKeys:
         """Read the keys over a connection."""
         rows = Reader(connection).rows(PACKAGE, "signing_keys")
         self._keys = {key.kid: key for key in self._decrypted(rows)}
-        self._loaded_at = time.monotonic()
+        self._loaded_at, self._is_outdated = time.monotonic(), False
 
     def signing(self) -> SigningKey:
         """Return the key that signs now.
@@ -126,12 +127,18 @@ class SigningKeys:
         return next((key for key in reversed(keys) if key.signs_from <= now), keys[0])
 
     def verifying(self, kid: str) -> Ed25519PublicKey | None:
-        """Return the public key with an id, or None. An unknown id may be of a new key, so the keys are read again."""
+        """Return the public key with an id, or None. An unknown id may be of a new key, so the keys are read again.
+
+        Raises:
+            RetryableError: the keys cannot be read now, so nobody knows whether the id is that of a key.
+        """
         key = self._keys.get(kid)
         if key is None and time.monotonic() - self._loaded_at > UNKNOWN_KEY_PAUSE_S:
-            self._loaded_at = time.monotonic()  # also if PostgreSQL is unavailable
+            self._loaded_at, self._is_outdated = time.monotonic(), True  # also if PostgreSQL is unavailable
             self.load()
             key = self._keys.get(kid)
+        if key is None and self._is_outdated:
+            raise RetryableError("The keys of access tokens cannot be read at the moment. Try again in a few seconds.")
         if key is None or (key.verifies_until is not None and key.verifies_until < datetime.now(UTC)):
             return None
         return key.public_key

@@ -12,6 +12,7 @@ import psycopg
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from lakehouse.errors import RetryableError
 from serving.auth.access_tokens import AUDIENCE, CLOCK_DIFFERENCE_S, ISSUER, LIFE_S, TOKEN_TYPE, AccessTokens
 from serving.auth.auth_services import Auth
 from serving.auth.revocations import Revocations
@@ -163,6 +164,19 @@ def test_private_keys_are_encrypted_and_useless_with_another_secret(auth: Auth, 
         assert others.verifying(key.kid) is None
     finally:
         warehouse.close()
+
+
+def test_a_key_that_cannot_be_looked_up_now_is_not_called_invalid() -> None:
+    """A worker that starts while PostgreSQL is away knows no keys; a client must not discard its token for that."""
+
+    class Unavailable:
+        def connection(self) -> Any:
+            raise RetryableError("PostgreSQL is unavailable.")
+
+    keys = SigningKeys(Unavailable(), bytes(32))  # type: ignore[arg-type]
+    for _ in range(2):  # the second time, the keys are not read again so soon
+        with pytest.raises(RetryableError):
+            keys.verifying("some key")
 
 
 @pytest.mark.parametrize(
