@@ -74,7 +74,7 @@ scan: $(DEV) ## Scan the code, the history and the packages (unsafe code, secret
 	.venv/bin/python .ci/scan $(ARGS)
 
 type: $(DEV) ## Check types (mypy, strict)
-	.venv/bin/mypy lakehouse ingestion expectations ml serving infra dags forecast_benchmark
+	.venv/bin/mypy lakehouse ingestion expectations ml serving infra dags
 
 client: $(DEV) ## Generate okr_client, the API's Python client, from the OpenAPI description, and build its wheel
 	.venv/bin/python -m serving.client_generator

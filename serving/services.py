@@ -131,14 +131,10 @@ def build_services(settings: Settings, *, ships_predictions: bool = True) -> Ser
     reporting = (write_sender, telemetry_sender, prediction_log, latency_reporter, rate_limits, auth.watch)
     awaited = {"model": lambda: prediction.runtime.has_looked}
     health = Health(
-        warehouse,
-        client,
-        prediction.runtime,
-        write_sender=write_sender,
-        telemetry_sender=telemetry_sender,
-        prediction_log=prediction_log,
+        warehouse, client, prediction.runtime,
+        write_sender=write_sender, telemetry_sender=telemetry_sender, prediction_log=prediction_log,
         threads=[part.thread for part in (*reporting, *prediction.parts)],
-    )
+    )  # fmt: skip
     return Services(
         settings=settings,
         warehouses=warehouses,

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from forecast_benchmark.forecasters import FORECASTERS, MODEL
-from forecast_benchmark.report import Scores, cells, means
-from forecast_benchmark.run import Results, run
+from infra.forecast_benchmark.forecasters import FORECASTERS, MODEL
+from infra.forecast_benchmark.report import Scores, cells, means
+from infra.forecast_benchmark.run import Results, run
 from tests.figures import report
 
 SHARED = Path(os.environ.get("OKR_SHARED") or Path(__file__).parents[3] / "shared").absolute()

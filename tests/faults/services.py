@@ -17,19 +17,9 @@ from infra.local.stack import prepare_stack
 from infra.migrations.migrate import migrate
 from lakehouse.errors import RetryableError
 from lakehouse.settings import Settings, load_settings
+from tests.databases import DSNS
 from tests.polling import until
 from tests.redis_admin import admin_of
-
-DSNS = (
-    "dsn_owner",
-    "dsn_loader",
-    "dsn_landing",
-    "dsn_metrics",
-    "dsn_transform",
-    "dsn_serving",
-    "dsn_organisation",
-    "dsn_analyst",
-)
 
 
 class OwnService:

@@ -26,7 +26,7 @@ from tests.polling import until
 from tests.throwing import ERRORS, Thrower
 
 ROOT = Path(lakehouse.__file__).parents[1]
-PACKAGES = ("lakehouse", "ingestion", "expectations", "ml", "serving", "dags", "forecast_benchmark", "infra")
+PACKAGES = ("lakehouse", "ingestion", "expectations", "ml", "serving", "dags", "infra")
 # The only module that may call each of these; all other code uses that module.
 PLACES = {
     "threading.Thread": {"lakehouse/background.py"},

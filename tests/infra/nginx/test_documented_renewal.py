@@ -5,8 +5,6 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import pytest
-
 from infra.nginx.certificates import check_certificate
 from tests.ops.certificates import CertificateAuthority
 
@@ -24,8 +22,7 @@ def documented(first_words: str, folder: Path) -> str:
 
 
 def test_nginx_may_start_with_the_temporary_certificate(tmp_path: Path) -> None:
-    if shutil.which("openssl") is None:
-        pytest.skip("needs openssl")
+    assert shutil.which("openssl"), "Install the package openssl."
     subprocess.run(["sh", "-ec", documented("openssl", tmp_path)], check=True, capture_output=True)
     check_certificate(tmp_path / "certificate.pem", tmp_path / "key.pem", HOST)
 

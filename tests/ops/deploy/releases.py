@@ -13,7 +13,6 @@ PACKAGES = (
     "dags",
     "dbt_project",
     "expectations",
-    "forecast_benchmark",
     "infra",
     "ingestion",
     "lakehouse",

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
-from forecast_benchmark.cycles import ForecastCycle
-from forecast_benchmark.forecasters import MODEL
+from infra.forecast_benchmark.cycles import ForecastCycle
+from infra.forecast_benchmark.forecasters import MODEL
 from ingestion.sources.okr_files import History
 from lakehouse.contracts.cycle import DAYS_TO_CLOSE
 from ml.forecast_csv import Line, line_of

@@ -23,7 +23,7 @@ def benchmark(
     are computed in a temporary database, so no stack needs to run. A folder that cannot be forecast is reported and
     skipped; the exit status is then 1.
     """
-    from forecast_benchmark.run import run
+    from infra.forecast_benchmark.run import run
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))  # so that the database is stopped and deleted
     run(folders, out, lambda line: typer.echo(line, err=True))

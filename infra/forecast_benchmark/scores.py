@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from forecast_benchmark.cycles import ForecastCycle
-from forecast_benchmark.forecasters import FORECASTERS
+from infra.forecast_benchmark.cycles import ForecastCycle
+from infra.forecast_benchmark.forecasters import FORECASTERS
 from lakehouse.achieved_score import ACHIEVED_SCORE
 from ml.forecast_scores import brier_score, calibration_error, coverage, log_loss
 from ml.train_test_split import labelled

@@ -5,7 +5,7 @@ from statistics import NormalDist
 
 import pytest
 
-from forecast_benchmark.random_walk import PRIOR_STEPS, fit_random_walk
+from infra.forecast_benchmark.random_walk import PRIOR_STEPS, fit_random_walk
 from ml.feature_rows import Rows, rows_of
 
 START, DAYS = date(2026, 1, 1), 40.0

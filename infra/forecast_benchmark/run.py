@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from forecast_benchmark.cycles import ForecastCycle, forecast_cycles, forecasting_processes, last_closed
-from forecast_benchmark.forecast_lines import due_check_ins, lines_of, model_lines
-from forecast_benchmark.forecasters import MODEL
-from forecast_benchmark.report import markdown
-from forecast_benchmark.scores import Score, scores_of
-from forecast_benchmark.warehouse import temporary_warehouse
+from infra.forecast_benchmark.cycles import ForecastCycle, forecast_cycles, forecasting_processes, last_closed
+from infra.forecast_benchmark.forecast_lines import due_check_ins, lines_of, model_lines
+from infra.forecast_benchmark.forecasters import MODEL
+from infra.forecast_benchmark.report import markdown
+from infra.forecast_benchmark.scores import Score, scores_of
+from infra.forecast_benchmark.warehouse import temporary_warehouse
 from ingestion.contract_validation import DecodedEvent, decode
 from ingestion.sources.okr_files import History, history_events
 from ingestion.sources.okr_files.importer import ImportReport, check_usable, read_folder

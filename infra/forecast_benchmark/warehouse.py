@@ -24,7 +24,7 @@ from lakehouse.warehouse import connect, dbt_environment
 from ml.feature_mart import read_history
 from ml.feature_rows import Rows
 
-DBT_PROJECT = Path(__file__).parents[1] / "dbt_project"
+DBT_PROJECT = Path(__file__).parents[2] / "dbt_project"
 DBT_LIMIT_SECONDS = 600
 SHOWN_LINES = 15  # of dbt's output, when it fails
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from forecast_benchmark.random_walk import fit_random_walk
+from infra.forecast_benchmark.random_walk import fit_random_walk
 from ml.evaluation import base_rate
 from ml.feature_mart import PACE_RATIOS
 from ml.feature_rows import Rows

@@ -8,7 +8,7 @@ from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from forecast_benchmark.forecasters import FORECASTERS, Forecasts
+from infra.forecast_benchmark.forecasters import FORECASTERS, Forecasts
 from ml.evaluation import base_rate
 from ml.feature_rows import Rows
 from ml.fit_model import InsufficientData

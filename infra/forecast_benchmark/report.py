@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from forecast_benchmark.forecasters import FORECASTERS
-from forecast_benchmark.scores import Score, mean_of
+from infra.forecast_benchmark.forecasters import FORECASTERS
+from infra.forecast_benchmark.scores import Score, mean_of
 
 Scores = Mapping[str, Mapping[str, Score]]  # domain -> forecaster -> score
 
