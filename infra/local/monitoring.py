@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
+from infra.local import kafka_jars
 from infra.local.base_service import Service, base_environment
 from infra.local.http_check import get_text
 from infra.local.ports import LOOPBACK
@@ -203,6 +204,8 @@ def local_monitoring(stack: Stack) -> Monitoring:
         job("prometheus", "prometheus"),
     ]
     exporters = {"alertmanager": "alertmanager", **{name: f"{name}-exporter" for name in ("node", "postgres", "redis")}}
+    if kafka_jars.agent() is not None:
+        jobs.append(job("kafka", "kafka-jmx"))
     jobs += [job(name, service) for name, service in exporters.items() if service in running]
     if BlackboxExporter.name in running:
         urls = [f"{stack.env['OKR_API_URL']}/readyz", *([f"{stack.public_url}/livez"] if stack.has_tls else [])]

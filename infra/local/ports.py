@@ -22,6 +22,7 @@ MONITORING_PORTS = {  # only if it was started with `--monitoring`
     "metrics": "OKR_PORT_METRICS",
     "prometheus": "OKR_PORT_PROMETHEUS",
     "alertmanager": "OKR_PORT_ALERTMANAGER",
+    "kafka-jmx": "OKR_PORT_KAFKA_JMX",
     "node-exporter": "OKR_PORT_NODE_EXPORTER",
     "postgres-exporter": "OKR_PORT_POSTGRES_EXPORTER",
     "redis-exporter": "OKR_PORT_REDIS_EXPORTER",

@@ -45,6 +45,8 @@ def up(state: Path, names: tuple[str, ...], say: Say, tls: bool | None = None, m
         if "kafka" in names and kafka_jars.missing():
             say("Downloading Kafka (46 jars, 41 MB, once) ...")
             kafka_jars.fetch(say)
+        if "kafka" in names and "prometheus" in names:
+            kafka_jars.fetch_agent(say)
         stack, names = _stack_with_free_ports(state, names, say, tls, monitoring)
         supervisor = Supervisor(stack)
         if not supervisor.is_running():
@@ -86,7 +88,7 @@ def _stack_with_free_ports(
 
 
 def _blocked_ports(stack: Stack, idle: set[str]) -> list[str]:
-    owners = {"kafka_controller": "kafka", "airflow": "airflow-api-server"}
+    owners = {"kafka_controller": "kafka", "kafka-jmx": "kafka", "airflow": "airflow-api-server"}
     return [port for port in stack.ports if owners.get(port, port) in idle and not is_free(stack.port(port))]
 
 

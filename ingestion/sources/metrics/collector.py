@@ -16,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from ingestion.contract_validation import encode
+from ingestion.contract_validation import EncodedEvent, encode
 from ingestion.sources.metrics import (
     certificates,
     host,
@@ -170,7 +170,6 @@ class _MeasurementThread:
             try:
                 self._measure()
             except Exception as error:  # the next sample may succeed; a missing sample is visible as a gap
-                self._exposition.report(self._measurement.name, None, time.monotonic() - started)
                 if is_healthy:
                     log.warning("a measurement failed; retrying", measurement=self._measurement.name, error=str(error))
                 is_healthy = False
@@ -180,17 +179,23 @@ class _MeasurementThread:
             self._stop.wait(max(0.0, self._interval_seconds - (time.monotonic() - started)))
 
     def _measure(self) -> None:
-        started = time.monotonic()
-        samples = list(self._measurement.measure())
-        readings = [each for each in samples if isinstance(each, Reading)]
-        readings += [reading_of(each) for each in samples if isinstance(each, AppMetricSampled)]
-        now = datetime.now(UTC)
-        events = [encode(data, at=now, source=SOURCE) for data in samples if not isinstance(data, Reading)]
+        """Measure once. What was measured before an error is exposed and sent, too."""
+        started, is_up = time.monotonic(), False
+        readings: list[Reading] = []
+        events: list[EncodedEvent] = []
         try:
+            for sample in self._measurement.measure():
+                if isinstance(sample, Reading):
+                    readings.append(sample)
+                    continue
+                events.append(encode(sample, at=datetime.now(UTC), source=SOURCE))
+                if isinstance(sample, AppMetricSampled):
+                    readings.append(reading_of(sample))
+            is_up = True
+        finally:
+            self._exposition.report(self._measurement.name, readings, time.monotonic() - started, is_up=is_up)
             if events:
                 self._spool.append(events)
-        finally:  # a full spool is one of the things that Prometheus must learn
-            self._exposition.report(self._measurement.name, readings, time.monotonic() - started)
 
 
 def _send_leftover_events(settings: Settings, kafka: KafkaConnection) -> None:

@@ -1,7 +1,7 @@
 """Serve the newest readings of all measurements to Prometheus.
 
-If a measurement fails or hangs, its readings disappear and `okr_measurement_up` is 0. An old value would look like a
-current one, and an alert that depends on it would stay as it is for ever.
+If a measurement fails or hangs, `okr_measurement_up` is 0, and what it could not measure is missing. An old value would
+look like a current one, and an alert that depends on it would stay as it is for ever.
 """
 
 import threading
@@ -24,9 +24,10 @@ MISSED_INTERVALS, GRACE_S = 3, 60.0  # a measurement without a result for this l
 
 @dataclass(frozen=True)
 class Outcome:
-    """The newest result of one measurement; `readings` is None if it failed. `at_s` is of the monotonic clock."""
+    """The newest result of one measurement. `at_s` is of the monotonic clock."""
 
-    readings: Sequence[Reading] | None
+    readings: Sequence[Reading]
+    is_up: bool
     took_s: float
     at_s: float
 
@@ -45,12 +46,12 @@ class Exposition(Collector):
         """Announce a measurement, which counts as failed if it never reports."""
         with self._lock:
             self._limits_s[measurement] = MISSED_INTERVALS * interval_s + GRACE_S
-            self._outcomes[measurement] = Outcome((), 0.0, time.monotonic())
+            self._outcomes[measurement] = Outcome((), is_up=True, took_s=0.0, at_s=time.monotonic())
 
-    def report(self, measurement: str, readings: Sequence[Reading] | None, took_s: float) -> None:
-        """Replace a measurement's readings; None means that it failed."""
+    def report(self, measurement: str, readings: Sequence[Reading], took_s: float, *, is_up: bool = True) -> None:
+        """Replace a measurement's readings. If it has failed, these are what it measured before that."""
         with self._lock:
-            self._outcomes[measurement] = Outcome(readings, took_s, time.monotonic())
+            self._outcomes[measurement] = Outcome(readings, is_up, took_s, time.monotonic())
 
     def collect(self) -> Iterator[Metric]:
         """Yield each metric with its values."""
@@ -66,11 +67,11 @@ class Exposition(Collector):
             outcomes, now = dict(self._outcomes), time.monotonic()
         yield from self._constants
         for measurement, outcome in outcomes.items():
-            is_up = outcome.readings is not None and now - outcome.at_s <= self._limits_s[measurement]
+            hangs = now - outcome.at_s > self._limits_s[measurement]
             labels = {"measurement": measurement}
-            yield Reading("okr_measurement_up", float(is_up), labels)
+            yield Reading("okr_measurement_up", float(outcome.is_up and not hangs), labels)
             yield Reading("okr_measurement_duration_seconds", outcome.took_s, labels)
-            yield from (outcome.readings or ()) if is_up else ()
+            yield from () if hangs else outcome.readings
 
 
 def build_info(settings: Settings) -> Reading:

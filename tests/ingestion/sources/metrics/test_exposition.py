@@ -72,7 +72,7 @@ def test_the_readings_of_a_failed_measurement_disappear_and_come_back() -> None:
         "okr_measurement_duration_seconds{spool}": 0.5,
         "okr_spool_fill_ratio{okr-api}": 0.25,
     }
-    exposed.report("spool", None, 0.5)
+    exposed.report("spool", [], 0.5, is_up=False)
     assert samples(text_of(exposed)) == {
         "okr_measurement_up{spool}": 0.0,
         "okr_measurement_duration_seconds{spool}": 0.5,
