@@ -27,7 +27,7 @@ def start_catch_up_run() -> int:
             publications are on hold.
     """
     from lakehouse import pipeline_pause
-    from lakehouse.publication_hold_reasons import holds
+    from lakehouse.publishing.hold_reasons import holds
 
     settings = load_settings()
     dsn = settings.require("dsn_transform")
@@ -94,7 +94,7 @@ def _is_up_to_date(settings: Settings) -> bool:
 
 
 def _published_offsets(settings: Settings) -> dict[int, int]:
-    from lakehouse.publication import current
+    from lakehouse.publishing.publication import current
 
     published = current(settings.require("dsn_transform"))
     covered = published.offsets.get(TOPIC, {}) if published else {}

@@ -28,7 +28,7 @@ Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")
 @app.command()
 def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """Show the numbers of keys. Exits with status 1 if the key file lacks a key-encryption key."""
-    from lakehouse.field_encryption.administration import key_counts
+    from lakehouse.field_encryption.count_keys import key_counts
     from lakehouse.field_encryption.key_file import KeyFile, unknown_key
     from lakehouse.settings import load_settings
 
@@ -55,7 +55,7 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
 @app.command()
 def rotate() -> None:
     """Wrap all keys with the first key of the key file. Encrypted values do not change; consumers may keep running."""
-    from lakehouse.field_encryption import administration
+    from lakehouse.field_encryption import rotate_keys
     from lakehouse.field_encryption.key_file import KeyFile
     from lakehouse.operator_actions import recorded
     from lakehouse.settings import load_settings
@@ -63,7 +63,7 @@ def rotate() -> None:
     settings = load_settings()
     key_file = KeyFile(settings.require("field_encryption_key"))
     with recorded("field_keys.rotated", key_file.current_id) as details:
-        found = administration.rotate(settings.require("dsn_owner"), key_file)
+        found = rotate_keys.rotate(settings.require("dsn_owner"), key_file)
         details |= {"keys": found.rotated, "damaged": len(found.damaged)}
     typer.echo(f"{found.rotated:,} keys were wrapped with {key_file.current_id}.")
     if found.damaged:
@@ -86,7 +86,7 @@ def destroy(
     yes: Yes = False,
 ) -> None:
     """Destroy keys, so that what they encrypted cannot be read any more, in no copy. This cannot be undone."""
-    from lakehouse.field_encryption import administration
+    from lakehouse.field_encryption import destroy_keys
     from lakehouse.operator_actions import recorded
     from lakehouse.settings import load_settings
 
@@ -98,7 +98,7 @@ def destroy(
         typer.confirm(f"Destroy the keys of {', '.join(owners)}? Their values can never be read again.", abort=True)
     with recorded("field_keys.destroyed", owners[0] if len(owners) == 1 else "field keys") as details:
         details["owners"] = owners
-        count = administration.destroy(load_settings().require("dsn_owner"), owners)
+        count = destroy_keys.destroy(load_settings().require("dsn_owner"), owners)
     typer.echo(f"{count} keys were destroyed, {len(set(owners)) - count} had been destroyed before.")
 
 
