@@ -85,7 +85,7 @@ def destroy(
     rejected: Months = None,
     yes: Yes = False,
 ) -> None:
-    """Destroy keys, so that what they encrypted cannot be read any more, in no copy. This cannot be undone."""
+    """Destroy keys, so that nothing that they encrypted can be read any more, in any copy. This cannot be undone."""
     from lakehouse.field_encryption import destroy_keys
     from lakehouse.operator_actions import recorded
     from lakehouse.settings import load_settings

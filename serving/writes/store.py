@@ -27,7 +27,7 @@ class Version:
 
 @dataclass(frozen=True)
 class StoredEvent:
-    """An event of a stored request. `unreadable` names the personal fields whose texts were erased, None in `data`."""
+    """An event of a stored request. `unreadable` names the personal fields that cannot be read, None in `data`."""
 
     event_id: UUID
     event_type: str
