@@ -27,7 +27,7 @@ Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")
 
 @app.command()
 def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """Show the numbers of keys. Exits with status 1 if the key file lacks a key-encryption key."""
+    """Show the numbers of keys. Exits with status 1 if the key file lacks a key-encryption key that is in use."""
     from lakehouse.field_encryption.count_keys import key_counts
     from lakehouse.field_encryption.key_file import KeyFile, unknown_key
     from lakehouse.settings import load_settings
@@ -50,6 +50,11 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
     missing = sorted({each.kek_id for each in counts if each.kek_id is not None} - known)
     if missing and key_file:
         raise NotPossible(unknown_key(missing[0], key_file))
+    if missing:
+        raise NotPossible(
+            f"There is no key file (OKR_FIELD_ENCRYPTION_KEY), although keys are wrapped with {', '.join(missing)}. "
+            "Restore the file from its copy: without it, the personal fields cannot be read."
+        )
 
 
 @app.command()
@@ -85,7 +90,7 @@ def destroy(
     rejected: Months = None,
     yes: Yes = False,
 ) -> None:
-    """Destroy keys, so that nothing that they encrypted can be read any more, in any copy. This cannot be undone."""
+    """Destroy keys, so that what they encrypted can no longer be read. This cannot be undone."""
     from lakehouse.field_encryption import destroy_keys
     from lakehouse.operator_actions import recorded
     from lakehouse.settings import load_settings

@@ -54,7 +54,7 @@ class WriteStore:
     """Reads and writes requests."""
 
     def __init__(self, warehouse: Warehouse, fields: PersonalFields | None = None) -> None:
-        """Receive the personal fields, which are encrypted in the tables. Without keys, none are."""
+        """Encrypt and decrypt personal fields with `fields`; without it, they are stored in plaintext."""
         self._warehouse = warehouse
         self.fields = fields or PersonalFields()
 

@@ -242,6 +242,12 @@ def test_the_commands_show_and_rotate_keys(encrypted: Settings) -> None:
     lost = okr(encrypted, "keys", "status")
     assert lost.returncode == 1
     assert f"does not contain the key-encryption key {KeyFile(new).current_id}" in lost.stderr
+    without_file = okr(with_keys(encrypted, ""), "keys", "status")
+    assert without_file.returncode == 1
+    assert (
+        f"There is no key file (OKR_FIELD_ENCRYPTION_KEY), although keys are wrapped with {KeyFile(new).current_id}"
+        in (without_file.stderr)
+    )
 
 
 # Each case: the key file, and the line that the worker prints. The environment is production if there is none.
