@@ -80,4 +80,4 @@ COMMENT ON TABLE okr_admin.analyst_login IS 'Grain: one login of an analyst. A r
 \connect okr
 GRANT okr_service TO okr_owner, okr_loader, okr_transform, okr_serving, okr_organisation;
 
-\ir ../analysts/database_and_function_rights.sql
+\ir ../analysts/analyst_rights.sql
