@@ -74,7 +74,7 @@ scan: $(DEV) ## Scan the code, the history and the packages (unsafe code, secret
 	.venv/bin/python .ci/scan $(ARGS)
 
 check-docs: $(DEV) ## Check the documentation: links, commands, runbooks, settings
-	.venv/bin/pytest -q tests/test_readme.py tests/lakehouse/configuration
+	.venv/bin/pytest -q tests/test_readme.py tests/infra/test_runbooks.py tests/lakehouse/configuration
 
 type: $(DEV) ## Check types (mypy, strict)
 	.venv/bin/mypy lakehouse ingestion expectations ml serving infra dags
