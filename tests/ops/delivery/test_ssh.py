@@ -66,10 +66,17 @@ def server(tmp_path: Path) -> Iterator[Server]:
     Path("/run/sshd").mkdir(exist_ok=True)
     sftp = shutil.which("sftp-server", path="/usr/lib/openssh:/usr/libexec/openssh")
     settings = {
-        "ListenAddress": f"{ADDRESS}:22", "HostKey": tmp_path / "host", "KbdInteractiveAuthentication": "no",
-        "AuthorizedKeysFile": tmp_path / "authorized_keys", "PidFile": "none", "StrictModes": "no", "UsePAM": "no", "PasswordAuthentication": "no",
-        "SetEnv": f"PATH={programs}:/usr/bin:/bin", "Subsystem": f"sftp {sftp} -d {tmp_path}",
-    }  # fmt: skip
+        "ListenAddress": f"{ADDRESS}:22",
+        "HostKey": tmp_path / "host",
+        "AuthorizedKeysFile": tmp_path / "authorized_keys",
+        "PasswordAuthentication": "no",
+        "KbdInteractiveAuthentication": "no",
+        "UsePAM": "no",
+        "StrictModes": "no",
+        "PidFile": "none",
+        "SetEnv": f"PATH={programs}:/usr/bin:/bin",
+        "Subsystem": f"sftp {sftp} -d {tmp_path}",
+    }
     (tmp_path / "sshd_config").write_text("".join(f"{name} {value}\n" for name, value in settings.items()))
     with subprocess.Popen([SSHD, "-D", "-e", "-f", tmp_path / "sshd_config"], stderr=subprocess.PIPE) as daemon:
         try:
