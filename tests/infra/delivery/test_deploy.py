@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,27 +11,23 @@ import pytest
 
 PROGRAM = Path(__file__).parents[3] / ".ci" / "deploy"
 KEY = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjE\n-----END OPENSSH PRIVATE KEY-----"
-# Records a command and its host, the environment, and answers with the status that `answers.json` has for them.
-SSH = f"""#!{sys.executable} -I
-import json, os, sys
-from pathlib import Path
-here = Path(__file__).parent
-host, command = sys.argv[-3].split("@")[1], sys.argv[-1].removeprefix("sudo ")
-key = sys.argv[sys.argv.index("-i") + 1]
-assert os.stat(key).st_mode & 0o777 == 0o600 and "OPENSSH" in Path(key).read_text()
-assert "StrictHostKeyChecking=yes" in sys.argv
-assert not {{"DEPLOY_SSH_KEY", "SMOKE_API_KEY"}} & os.environ.keys()
-with (here / "calls").open("a") as calls:
-    calls.write(f"{{host}}: {{command}}\\n")
-answers = json.loads((here / "answers.json").read_text())
-count = sum(line == f"{{host}}: {{command}}\\n" for line in (here / "calls").open())
-status, text = answers.get(f"{{host}}: {{command}}#{{count}}") or answers.get(f"{{host}}: {{command}}") or (0, "[]")
-print(text)
-sys.exit(status)
+# Records a command and its host, checks how it was called, and answers as the file `answers` says.
+SSH = """#!/bin/sh
+here=${0%/*}
+case "$*" in *StrictHostKeyChecking=yes*) ;; *) exit 97 ;; esac
+[ "$3" = -i ] && [ "$(stat -c %a "$4")" = 600 ] && grep -q OPENSSH "$4" || exit 98
+[ -z "${DEPLOY_SSH_KEY+set}${SMOKE_API_KEY+set}" ] || exit 99
+shift $(($# - 3))
+call="${1#*@}: ${3#sudo }"
+echo "$call" >>"$here/calls"
+count=$(grep -cxF "$call" "$here/calls")
+line=$(grep -F "$call#$count\t" "$here/answers" || grep -F "$call\t" "$here/answers" || printf '\t0\t[]')
+printf '%b\n' "$(printf %s "$line" | cut -f 3)"
+exit "$(printf %s "$line" | cut -f 2)"
 """
 SCP = '#!/bin/sh\nfor last; do :; done; echo "scp $last" >>"$(dirname "$0")/calls"\n'
 STEPS = (
-    "okr installation audit --json", "okr-release install okr_lakehouse-2.0.0-py3-none-any.whl",
+    "okr-release list", "okr installation audit --json", "okr-release install okr_lakehouse-2.0.0-py3-none-any.whl",
     "okr deploy release 2.0.0", "okr deploy check 2.0.0", "okr installation audit --json",
 )  # fmt: skip
 
@@ -45,7 +40,8 @@ class Pipeline:
 
     def run(self, *arguments: str, **variables: str) -> tuple[int, str, list[str]]:
         """Return the status, the output, and the commands on hosts."""
-        (self.folder / "answers.json").write_text(json.dumps(self.answers))
+        lines = (f"{call}\t{status}\t{text}\n" for call, (status, text) in self.answers.items())
+        (self.folder / "answers").write_text("".join(lines))
         environment = {
             "PATH": f"{self.folder}:{os.environ['PATH']}", "DEPLOY_HOSTS": "deploy@one deploy@two",
             "DEPLOY_KNOWN_HOSTS": "one ssh-ed25519 AAAA", "DEPLOY_SSH_KEY": KEY, "DEPLOY_URL": "http://127.0.0.1:1",
@@ -110,7 +106,7 @@ def test_a_deployment_that_undid_itself_is_not_rolled_back_again(pipeline, dist)
     pipeline.answers["one: okr deploy release 2.0.0"] = (1, "okr: Golden row 1 is wrong.")
     status, said, commands = pipeline.run(dist)
     assert status == 1
-    assert commands == [f"one: {step}" for step in STEPS[:3]]
+    assert commands == [f"one: {step}" for step in STEPS[:4]]
     assert "one: `okr deploy release 2.0.0` ended with status 1" in said
     assert "The earlier release serves on 0 hosts that had the new one." in said
 
@@ -157,6 +153,26 @@ def test_a_rollback_that_fails_is_a_status_of_its_own_and_the_other_hosts_still_
     assert commands[-2:] == ["one: okr deploy rollback", "one: okr deploy check"]
     assert "NOT ROLLED BACK:\ndeploy@two: `okr deploy rollback` ended with status 1." in said
     assert "`okr deploy status`" in said
+
+
+@pytest.mark.usefixtures("is_up")
+def test_a_lost_connection_during_a_deployment_is_not_taken_for_a_rollback(pipeline, dist):
+    pipeline.answers["two: okr deploy release 2.0.0"] = (255, "Connection reset by peer")
+    status, said, commands = pipeline.run(dist)
+    assert status == 3
+    assert "The deployment may still run." in said
+    assert commands[-2:] == ["one: okr deploy rollback", "one: okr deploy check"]
+
+
+@pytest.mark.usefixtures("is_up")
+@pytest.mark.parametrize(("installed", "status"), [(r"10.0.0 current\n2.0.0", 1), (r"2.0.0 current blue\n1.9.9", 0)])
+def test_an_older_release_that_was_approved_too_late_is_refused(pipeline, dist, installed, status):
+    pipeline.answers["one: okr-release list"] = (0, installed)
+    found, said, commands = pipeline.run(dist)
+    assert found == status, said
+    if status:
+        assert commands == ["one: okr-release list"]
+        assert "has 10.0.0, which is newer than 2.0.0" in said
 
 
 def test_a_public_address_that_does_not_answer_goes_back(pipeline, dist):

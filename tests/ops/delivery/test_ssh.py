@@ -91,7 +91,7 @@ def test_commands_and_the_wheel_reach_the_host(server: Server) -> None:
     assert status == 1, "the public address of this test does not answer"
     wheel = "okr_lakehouse-2.0.0-py3-none-any.whl"
     assert calls == [
-        "okr installation audit --json", f"okr-release install {wheel}", "okr deploy release 2.0.0",
+        "okr-release list", "okr installation audit --json", f"okr-release install {wheel}", "okr deploy release 2.0.0",
         "okr deploy check 2.0.0", "okr installation audit --json", "okr deploy rollback", "okr deploy check",
     ]  # fmt: skip
     assert (server.folder / wheel).read_text() == "a wheel"
