@@ -8,6 +8,7 @@ this stack.
 import json
 import os
 import re
+import signal
 import subprocess
 import tempfile
 import time
@@ -25,6 +26,7 @@ pytestmark = pytest.mark.timeout(1800)
 
 SERVICES = "postgres,kafka,redis,mlflow,api,land,state,metrics,guard"
 LIMIT_S = 300
+CURL_FAILED = (7, 22, 28)  # no connection, an error status, no answer in time
 # Fixes that do not run here, each with the place where they do, or the reason.
 ELSEWHERE = {
     "gate-refused": "starts a DAG; tests/e2e",
@@ -57,12 +59,14 @@ class Stack:
         return done.returncode, done.stdout
 
     def run(self, line: Line, statuses: tuple[int, ...] = (0, 1)) -> str:
-        """Run a line of a runbook, and return its output."""
+        """Run a line of a runbook, and return its output and status."""
         status, said = self.shell(line.text)
+        if "curl" in line.text and line.section == "First look":
+            statuses = (*statuses, *CURL_FAILED)
         assert status in statuses, f"{line}: status {status}\n{said}"
         assert not re.search("Traceback|command not found|Usage: okr", said), f"{line}\n{said}"
         self.ran.append(line)
-        return said
+        return f"{said}[status {status}]"
 
     def look(self, page: str) -> str:
         """Run the first look of a runbook, and return what it shows."""
@@ -160,8 +164,8 @@ def the_last_commit_is_torn(stack: Stack) -> str:
 
 def the_api_hangs(stack: Stack) -> str:
     _, said = stack.shell(f".venv/bin/supervisorctl -s unix://{stack.state}/run/supervisor.sock pid okr:api")
-    os.kill(int(said.split()[-1]), 19)  # SIGSTOP
-    return "api"
+    os.kill(int(said.split()[-1]), signal.SIGSTOP)
+    return r"\[status 28\]"
 
 
 def everything_is_stopped(stack: Stack) -> str:
