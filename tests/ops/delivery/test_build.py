@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -30,38 +31,57 @@ def clone(tmp_path: Path) -> Path:
     return clone
 
 
-def build(clone: Path) -> tuple[dict[str, str], str]:
-    """Return the outputs for the workflow, and what was printed."""
+def build(clone: Path, path: str = "") -> tuple[dict[str, str], str]:
+    """Return the outputs for the workflow, and what was printed. `path` has programs that replace others."""
     outputs = clone.with_name("outputs")
     outputs.write_text("")
+    variables = {"GITHUB_OUTPUT": str(outputs), "PATH": f"{path}:{os.environ['PATH']}"}
     done = subprocess.run(
-        [clone / ".ci" / "build"], env=os.environ | {"GITHUB_OUTPUT": str(outputs)}, capture_output=True, text=True,
-        check=False,
-    )  # fmt: skip
+        [clone / ".ci" / "build"], env=os.environ | variables, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return dict(line.split("=") for line in outputs.read_text().splitlines()), done.stdout + done.stderr
 
 
-def test_a_build_is_complete_and_can_be_repeated(clone: Path) -> None:
-    outputs, said = build(clone)
-    version = outputs["version"]
-    assert outputs["release"] == "false", "the changelog has no section for this version yet"
-    assert "Expected one section" in said
+def name_version(clone: Path) -> str:
+    """Give the changelog a section for the current version, and return the version."""
+    version = tomllib.loads((clone / "pyproject.toml").read_text())["project"]["version"]
     changelog = clone / "CHANGELOG.md"
     changelog.write_text(changelog.read_text().replace("## Unreleased", f"## {version} - 2026-11-30", 1))
-    assert build(clone)[0]["release"] == "true"
-    sums = (clone / "dist" / "SHA256SUMS").read_text()
-    files = {line.split()[1] for line in sums.splitlines()}
-    wheel = f"okr_lakehouse-{version}-py3-none-any.whl"
-    assert {wheel, "RELEASE_NOTES.md", "sbom/server.cdx.json"} <= files
-    subprocess.run(["sha256sum", "--quiet", "--check", "SHA256SUMS"], cwd=clone / "dist", check=True)
-    with zipfile.ZipFile(clone / "dist" / wheel) as archive:
+    return version
+
+
+@pytest.mark.timeout(900)
+def test_a_build_is_complete_and_can_be_repeated(clone: Path) -> None:
+    version = name_version(clone)
+    assert build(clone)[0] == {"version": version, "release": "true"}
+    dist, wheel = clone / "dist", f"okr_lakehouse-{version}-py3-none-any.whl"
+    sums = (dist / "SHA256SUMS").read_text()
+    assert {wheel, "RELEASE_NOTES.md", "sbom/server.cdx.json"} <= {line.split()[1] for line in sums.splitlines()}
+    subprocess.run(["sha256sum", "--quiet", "--check", "SHA256SUMS"], cwd=dist, check=True)
+    with zipfile.ZipFile(dist / wheel) as archive:
         assert "infra/server/requirements.txt" in archive.namelist()
         assert not [name for name in archive.namelist() if name.startswith((".", "tests/"))]
     # The same commit gives the same bytes, so that others can check the attestation by building.
-    assert build(clone)[0]["release"] == "true"
-    assert (clone / "dist" / "SHA256SUMS").read_text() == sums
+    first = (dist / wheel).read_bytes()
+    (dist / wheel).unlink()
+    (clone / "README.md").touch()
+    epoch = git(clone, "log", "-1", "--format=%ct").strip()
+    subprocess.run(["make", "release"], cwd=clone, env=os.environ | {"SOURCE_DATE_EPOCH": epoch}, check=True)
+    assert (dist / wheel).read_bytes() == first
+
+
+def test_only_a_version_with_notes_and_without_a_tag_is_a_release(clone: Path, tmp_path: Path) -> None:
+    make = tmp_path / "bin" / "make"  # what it builds does not matter here
+    make.parent.mkdir()
+    make.write_text("#!/bin/sh\nmkdir -p dist && echo wheel >dist/wheel\n")
+    make.chmod(0o755)
+    outputs, said = build(clone, str(make.parent))
+    assert outputs["release"] == "false"
+    assert "Expected one section" in said
+    version = name_version(clone)
+    assert build(clone, str(make.parent))[0]["release"] == "true"
     git(clone, "tag", f"v{version}")
-    outputs, said = build(clone)
+    outputs, said = build(clone, str(make.parent))
     assert outputs["release"] == "false"
     assert f"{version} was released already" in said

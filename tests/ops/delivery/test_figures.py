@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.figures import report
 from tests.infra.delivery.test_workflows import FILES, RUN_HERE, VALIDATED, steps
 
@@ -11,6 +13,7 @@ ROOT = Path(__file__).parents[3]
 SCANS = ("code", "secrets", "workflows", "licences", "sbom", "vulnerabilities")
 
 
+@pytest.mark.timeout(900)
 def test_the_scans_of_this_project_pass() -> None:
     done = subprocess.run(
         [sys.executable, ROOT / ".ci" / "scan", *SCANS], cwd=ROOT, capture_output=True, text=True, check=False
