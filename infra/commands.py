@@ -48,12 +48,18 @@ Tls = Annotated[
     typer.Option("--tls/--no-tls", help="Put nginx in front of the stack, with HTTPS. Default: as before."),
 ]
 
+Monitor = Annotated[
+    bool | None,
+    typer.Option("--monitoring/--no-monitoring", help="Watch the stack with Prometheus. Default: as before."),
+]
+
 
 @app.command()
-def up(only: Only = None, tls: Tls = None) -> None:
+def up(only: Only = None, tls: Tls = None, monitoring: Monitor = None) -> None:
     """Start the stack or part of it, restart services whose code has changed, and wait until all are healthy."""
     import time
 
+    from infra.local.monitoring import check_programs
     from infra.local.services import select
     from infra.local.stack import open_stack
     from infra.local.start import up as start
@@ -62,10 +68,13 @@ def up(only: Only = None, tls: Tls = None) -> None:
     started = time.monotonic()
     if tls:
         nginx_program()  # raises an error before anything is started
+    if monitoring:
+        check_programs(_say)
     before = open_stack(_state())
+    is_watched = monitoring if monitoring is not None else before is not None and before.has_monitoring
     has_tls = tls if tls is not None else before is not None and before.has_tls
     try:
-        stack = start(_state(), select(only, tls=has_tls), _say, tls)
+        stack = start(_state(), select(only, tls=has_tls, monitoring=is_watched), _say, tls, monitoring)
     except KeyboardInterrupt:
         typer.echo(
             "Interrupted. The services that were started keep running: `okr up` continues, `okr down` stops them.",

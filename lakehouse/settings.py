@@ -122,6 +122,21 @@ class Settings(BaseSettings):
     metrics_token: SecretStr = Field(
         default=SecretStr(""), description="bearer token for GET /metrics; without it, no one may read them"
     )
+    metrics_address: str = Field(
+        default="", description="address and port at which `okr produce metrics` serves Prometheus; empty: not at all"
+    )
+    metrics_certificate: str = Field(
+        default="",
+        description="its certificate (PEM); clients then need one that an authority in OKR_CA_FILE has signed",
+    )
+    metrics_key: str = Field(default="", description="path of the key of this certificate")
+    certificates_dir: Path = Field(
+        default=Path("/etc/okr/tls"), description="folder of the certificates whose end `okr produce metrics` reports"
+    )
+    metrics_dir: Path = Field(
+        default_factory=lambda values: values["state"] / "metrics",
+        description="folder in which commands leave metrics as files",
+    )
     jwt_secret: SecretStr = SecretStr("")
     admin_password: SecretStr = SecretStr("")
     lead_password: SecretStr = SecretStr("")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from infra.local.code_fingerprint import record_fingerprint
 from infra.local.processes import end_orphans
+from infra.local.service_starts import count_start
 from infra.local.services import service
 from infra.local.stack import open_stack
 from lakehouse.errors import OkrError, PermanentError
@@ -28,6 +29,7 @@ def main(name: str, state: Path) -> None:
     end_orphans(this_service)
     this_service.prepare()
     record_fingerprint(this_service)
+    count_start(stack, name)
     os.chdir(this_service.working_folder())
     command = this_service.command()
     os.execve(command[0], command, this_service.environment())  # noqa: S606 -- our own program, without a shell

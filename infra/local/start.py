@@ -28,12 +28,13 @@ READY_REPORT_LIMIT_S = 60  # within this time, a healthy worker reports that it 
 Say = Callable[[str], None]
 
 
-def up(state: Path, names: tuple[str, ...], say: Say, tls: bool | None = None) -> Stack:
+def up(state: Path, names: tuple[str, ...], say: Say, tls: bool | None = None, monitoring: bool | None = None) -> Stack:
     """Start the named services, which must include those that they need, and wait until all are healthy.
 
-    `tls` puts nginx in front of the stack, or removes it; None means as before. A running service is restarted if
-    its code has changed, if it never reported that it was ready, or if its database is migrated. All are restarted if
-    the running supervisor has other settings, if `tls` changes, or if a port was taken.
+    `tls` puts nginx in front of the stack, or removes it, and `monitoring` starts or removes Prometheus; None means as
+    before. A running service is restarted if its code has changed, if it never reported that it was ready, or if its
+    database is migrated. All are restarted if the running supervisor has other settings, if `tls` or `monitoring`
+    changes, or if a port was taken.
 
     Raises:
         PermanentError: the state folder cannot be used, or services did not start; the message names their logs.
@@ -44,7 +45,9 @@ def up(state: Path, names: tuple[str, ...], say: Say, tls: bool | None = None) -
         if "kafka" in names and kafka_jars.missing():
             say("Downloading Kafka (46 jars, 41 MB, once) ...")
             kafka_jars.fetch(say)
-        stack, names = _stack_with_free_ports(state, names, say, tls)
+        if "kafka" in names and "prometheus" in names:
+            kafka_jars.fetch_agent(say)
+        stack, names = _stack_with_free_ports(state, names, say, tls, monitoring)
         supervisor = Supervisor(stack)
         if not supervisor.is_running():
             supervisor.launch()
@@ -53,12 +56,12 @@ def up(state: Path, names: tuple[str, ...], say: Say, tls: bool | None = None) -
 
 
 def _stack_with_free_ports(
-    state: Path, names: tuple[str, ...], say: Say, tls: bool | None
+    state: Path, names: tuple[str, ...], say: Say, tls: bool | None, monitoring: bool | None
 ) -> tuple[Stack, tuple[str, ...]]:
     """Return the stack and the services to start: the named ones, plus all running ones if the whole stack restarts."""
     stack = open_stack(state)
     if stack is None:
-        return prepare_stack(state, tls=tls), names
+        return prepare_stack(state, tls=tls, monitoring=monitoring), names
     supervisor = Supervisor(stack)
     running: set[str] = set()
     if supervisor.is_running():
@@ -69,6 +72,8 @@ def _stack_with_free_ports(
             say(
                 f"TLS is now {'on' if tls else 'off'}: restarting the stack, because other services must know about it."
             )
+        elif monitoring is not None and monitoring != stack.has_monitoring:
+            say(f"Monitoring is now {'on' if monitoring else 'off'}: restarting the stack.")
         elif states.keys() != {kind.name for kind in services_of(stack)} or not supervisor.has_current_settings():
             # The supervisor reads its settings only when it starts.
             say("Another version of the code started this stack, with different services or settings: restarting it.")
@@ -78,12 +83,12 @@ def _stack_with_free_ports(
         else:
             return prepare_stack(state, keep_port=lambda port: True), names
     stop_everything(stack, say)
-    stack = prepare_stack(state, tls=tls)
+    stack = prepare_stack(state, tls=tls, monitoring=monitoring)
     return stack, tuple(kind.name for kind in services_of(stack) if kind.name in running.union(names))
 
 
 def _blocked_ports(stack: Stack, idle: set[str]) -> list[str]:
-    owners = {"kafka_controller": "kafka", "airflow": "airflow-api-server"}
+    owners = {"kafka_controller": "kafka", "kafka-jmx": "kafka", "airflow": "airflow-api-server"}
     return [port for port in stack.ports if owners.get(port, port) in idle and not is_free(stack.port(port))]
 
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import psutil
 import psycopg
 
+from infra.local.monitoring import address, installed
 from infra.local.processes import proportional_bytes, stack_processes
 from infra.local.services import services_of
 from infra.local.stack import Stack
@@ -70,8 +71,18 @@ def endpoints(stack: Stack) -> list[Endpoint]:
         Endpoint("Airflow", airflow, f"{env['OKR_AIRFLOW_USER']} / {env['OKR_AIRFLOW_PASSWORD']}"),
         Endpoint("MLflow", mlflow, f"{env['OKR_MLFLOW_USER']} / {env['OKR_MLFLOW_PASSWORD']}"),
         *authority,
+        *_monitoring_endpoints(stack),
         Endpoint("Warehouse (SQL, marts)", env["OKR_DSN_ANALYST"], "analyst, in the address"),
         Endpoint("Kafka", env["OKR_KAFKA_BOOTSTRAP"], "none: loopback only"),
+    ]
+
+
+def _monitoring_endpoints(stack: Stack) -> list[Endpoint]:
+    if not stack.has_monitoring:
+        return []
+    names = {kind.name for kind in installed()} & {"prometheus", "alertmanager"}
+    return [
+        Endpoint(name.capitalize(), f"http://{address(stack, name)}", "none: loopback only") for name in sorted(names)
     ]
 
 
