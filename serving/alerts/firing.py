@@ -118,9 +118,15 @@ def _firing_in(answer: "httpx.Response") -> FiringAlerts:
 
     answer.raise_for_status()
     try:
-        return _current(answer.json(), datetime.now(UTC))
+        return _current(_array(answer.json()), datetime.now(UTC))
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise httpx.DecodingError(f"not Alertmanager's API ({type(error).__name__})") from error
+
+
+def _array(document: Any) -> list[dict[str, Any]]:
+    if not isinstance(document, list):
+        raise TypeError(type(document).__name__)
+    return document
 
 
 def _current(found: list[dict[str, Any]], now: datetime) -> FiringAlerts:

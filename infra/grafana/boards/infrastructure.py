@@ -85,7 +85,10 @@ BOARD = Board(
             (
                 Graph("Components up", (Query("max by (component) (okr_component_up)", "{{component}}"),), maximum=1),
                 Graph("Targets up", (Query("up", "{{job}} {{instance}}"),), maximum=1),
-                Graph("PostgreSQL connections", (Query("sum by (instance) (pg_stat_activity_count)", "{{instance}}"),)),
+                Graph(
+                    "PostgreSQL connections",
+                    (Query("sum by (instance) (pg_stat_database_numbackends)", "{{instance}}"),),
+                ),
                 Graph("Redis memory", (Query("redis_memory_used_bytes", "{{instance}}"),), "bytes"),
             ),
         ),

@@ -22,7 +22,7 @@ BUILT_IN = {"ALERTS", "up"}  # Prometheus adds them
 # Of other programs. tests/ops/alerting runs the queries while these run.
 OF_EXPORTERS = {
     "alertmanager_notifications_failed_total", "node_cpu_seconds_total", "node_load5",
-    "node_network_receive_bytes_total", "node_timex_offset_seconds", "pg_stat_activity_count",
+    "node_network_receive_bytes_total", "node_timex_offset_seconds", "pg_stat_database_numbackends",
     "redis_memory_used_bytes",
 }  # fmt: skip
 SUFFIXES = ("_bucket", "_count", "_sum")

@@ -1,80 +1,16 @@
 """The page /alerts: what fires, where that is known from, and who may see it."""
 
-import json
-import threading
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
-
 import pytest
 
 from infra.local.ports import choose
-from lakehouse.settings import Settings
 from serving.alerts.firing import SHOWN, Alerts
 from serving.web.alerts_page import runbook_link
-from tests.serving.live_server import Api, serving
+from serving.web.formatting import moment
+from tests.serving.alerts.fake_alertmanager import RUNBOOKS, SWITCH, FakeAlertmanager, current
+from tests.serving.live_server import Api
+from tests.serving.published_organisation import AS_OF
 
 HTML = {"Accept": "text/html"}
-RUNBOOKS = "https://git.example.org/okr/blob/main"
-
-
-def current(number: int, severity: str = "warning", **fields: Any) -> dict[str, Any]:
-    """Return an alert as Alertmanager's API shows it."""
-    started_at = datetime.now(UTC) - timedelta(minutes=number + 5)
-    return {
-        "labels": {"alertname": f"Alert{number:04}", "severity": severity, "service": "api"},
-        "annotations": {"summary": f"<b>Thing {number}</b> is at 93 %.", "runbook": "docs/runbooks/api-down.md"},
-        "startsAt": started_at.isoformat().replace("+00:00", "Z"),
-        "status": {"state": "active", "silencedBy": [], "inhibitedBy": []},
-        "fingerprint": f"{number:016x}",
-    } | fields
-
-
-SWITCH = current(0, "none", labels={"alertname": "DeadMansSwitch", "severity": "none"})
-
-
-class Alertmanager:
-    """A server that answers like Alertmanager's API. Tests in tests/ops/alerting ask the real one."""
-
-    def __init__(self) -> None:
-        self.body = b"[]"
-        manager = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                assert self.path == "/api/v2/alerts"
-                self.send_response(200)
-                self.end_headers()
-                self.wfile.write(manager.body)
-
-            def log_message(self, *arguments: object) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-
-    def answer(self, *alerts: dict[str, Any]) -> None:
-        self.body = json.dumps(alerts).encode()
-
-
-@pytest.fixture(scope="module")
-def alertmanager() -> Iterator[Alertmanager]:
-    manager = Alertmanager()
-    thread = threading.Thread(target=manager.server.serve_forever)
-    thread.start()
-    yield manager
-    manager.server.shutdown()
-    thread.join()
-    manager.server.server_close()
-
-
-@pytest.fixture(scope="module")
-def asking(published: Settings, redis_server: Settings, kafka: Settings, alertmanager: Alertmanager) -> Iterator[Api]:
-    """An application that asks Alertmanager, with an administrator logged in."""
-    with serving(published.model_copy(update={"alertmanager_url": alertmanager.url, "runbooks_url": RUNBOOKS})) as api:
-        api.log_in("admin")
-        yield api
 
 
 def shown(api: Api) -> str:
@@ -83,7 +19,7 @@ def shown(api: Api) -> str:
     return answer.text
 
 
-def test_without_an_alert_the_page_says_so_and_that_alerting_works(asking: Api, alertmanager: Alertmanager) -> None:
+def test_without_an_alert_the_page_says_so_and_that_alerting_works(asking: Api, alertmanager: FakeAlertmanager) -> None:
     alertmanager.answer(SWITCH)
     page = shown(asking)
     assert "No alert fires" in page
@@ -92,7 +28,7 @@ def test_without_an_alert_the_page_says_so_and_that_alerting_works(asking: Api, 
     assert "<table>" not in page
 
 
-def test_an_alert_is_shown_with_its_start_and_its_runbook(asking: Api, alertmanager: Alertmanager) -> None:
+def test_an_alert_is_shown_with_its_start_and_its_runbook(asking: Api, alertmanager: FakeAlertmanager) -> None:
     silenced = current(2, status={"state": "suppressed", "silencedBy": ["x"], "inhibitedBy": []})
     alertmanager.answer(SWITCH, silenced, current(115, "critical"))
     page = shown(asking)
@@ -104,12 +40,12 @@ def test_an_alert_is_shown_with_its_start_and_its_runbook(asking: Api, alertmana
     assert page.count(">silenced<") == 1
 
 
-def test_a_missing_dead_mans_switch_is_reported(asking: Api, alertmanager: Alertmanager) -> None:
+def test_a_missing_dead_mans_switch_is_reported(asking: Api, alertmanager: FakeAlertmanager) -> None:
     alertmanager.answer()
     assert "dead man" in shown(asking)
 
 
-def test_a_storm_is_cut_and_counted(asking: Api, alertmanager: Alertmanager) -> None:
+def test_a_storm_is_cut_and_counted(asking: Api, alertmanager: FakeAlertmanager) -> None:
     alertmanager.answer(*(current(number) for number in range(SHOWN + 100)), current(900, "critical"))
     page = shown(asking)
     assert f"Shown are {SHOWN} of {SHOWN + 101}" in page
@@ -119,7 +55,7 @@ def test_a_storm_is_cut_and_counted(asking: Api, alertmanager: Alertmanager) -> 
 
 @pytest.mark.parametrize("body", [b"<html>", b"{}", b"[1]", b'[{"labels": {}}]', b'[{"labels": {}, "startsAt": "x"}]'])
 def test_another_program_at_the_address_is_not_taken_for_alertmanager(
-    asking: Api, alertmanager: Alertmanager, body: bytes
+    asking: Api, alertmanager: FakeAlertmanager, body: bytes
 ) -> None:
     alertmanager.body = body
     page = shown(asking)
@@ -140,7 +76,7 @@ def test_without_the_setting_the_page_says_so(api: Api) -> None:
     api.log_in("admin")
     page = shown(api)
     assert "OKR_ALERTMANAGER_URL is not set" in page
-    assert "recorded at 20 Nov 2026, 12:00 UTC" in page
+    assert f"recorded at {moment(AS_OF)}" in page
     assert "1 alert fires" in page
     assert "<code>docs/runbooks/api-down.md</code>" in page, "without OKR_RUNBOOKS_URL, the path is shown"
 
