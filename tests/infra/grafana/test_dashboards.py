@@ -19,12 +19,6 @@ RULES = Path(infra.prometheus.__file__).parent / "rules"
 FOLDER = Path(infra.grafana.__file__).parent
 QUERIES = [(board.name, panel, expression) for board in BOARDS for panel, expression in board.queries]
 BUILT_IN = {"ALERTS", "up"}  # Prometheus adds them
-# Of other programs. tests/ops/alerting runs the queries while these run.
-OF_EXPORTERS = {
-    "alertmanager_notifications_failed_total", "node_cpu_seconds_total", "node_load5",
-    "node_network_receive_bytes_total", "node_timex_offset_seconds", "pg_stat_database_numbackends",
-    "redis_memory_used_bytes",
-}  # fmt: skip
 SUFFIXES = ("_bucket", "_count", "_sum")
 
 
@@ -34,7 +28,7 @@ def known_metrics() -> set[str]:
     exposed = {name for table in tables.values() for name in table}
     groups = [group for file in RULES.glob("*.yml") for group in yaml.safe_load(file.read_text("utf-8"))["groups"]]
     recorded = {rule["record"] for group in groups for rule in group["rules"] if "record" in rule}
-    return BUILT_IN | OF_EXPORTERS | recorded | exposed | {name + suffix for name in exposed for suffix in SUFFIXES}
+    return BUILT_IN | recorded | exposed | {name + suffix for name in exposed for suffix in SUFFIXES}
 
 
 def panels(content: dict[str, Any]) -> list[dict[str, Any]]:
