@@ -25,7 +25,7 @@ def test_without_an_alert_the_page_says_so_and_that_alerting_works(asking: Api, 
     assert "No alert fires" in page
     assert "From Alertmanager" in page
     assert "dead man" not in page
-    assert "<table>" not in page
+    assert "<table" not in page
 
 
 def test_an_alert_is_shown_with_its_start_and_its_runbook(asking: Api, alertmanager: FakeAlertmanager) -> None:
@@ -77,7 +77,7 @@ def test_without_the_setting_the_page_says_so(api: Api) -> None:
     page = shown(api)
     assert "OKR_ALERTMANAGER_URL is not set" in page
     assert f"recorded at {moment(AS_OF)}" in page
-    assert "1 alert fires" in page
+    assert "1 recorded alert<" in page
     assert "<code>docs/runbooks/api-down.md</code>" in page, "without OKR_RUNBOOKS_URL, the path is shown"
 
 
