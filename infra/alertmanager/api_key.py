@@ -1,9 +1,9 @@
 """The API key with which Alertmanager reports alerts. It has one right, `report-alerts`."""
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from infra.alertmanager.private_file import replace
 from lakehouse.client_tls import ClientTls
 from lakehouse.errors import PermanentError, RetryableError
 from lakehouse.http_client import http_client
@@ -16,11 +16,11 @@ TIMEOUT_S = 20.0
 UNAUTHORIZED, FORBIDDEN = 401, 403
 
 
-def ensure_key(api_url: str, admin: tuple[str, str], file: Path, ca_file: str = "") -> bool:
+def ensure_key(api_url: str, admin: tuple[str, str], file: Path, ca_file: str = "", group: str = "") -> bool:
     """Write a new key into the file unless its key is valid. Return whether there is a new one.
 
-    `admin` is the user name and password of an administrator of the installation. The file is readable only by its
-    owner; one that exists keeps its owner, group and mode. An older key is not revoked: `okr api-key revoke` does it.
+    `admin` is the user name and password of an administrator of the installation. Only the owner of the file and the
+    group may read it. An older key is not revoked: `okr api-key revoke` does it.
 
     Raises:
         RetryableError: the API does not respond.
@@ -39,7 +39,7 @@ def ensure_key(api_url: str, admin: tuple[str, str], file: Path, ca_file: str = 
         ) from error
     except OSError as error:
         raise PermanentError(f"{file} cannot be read ({error}).") from error
-    _write(file, key)
+    replace(file, key, group)
     return True
 
 
@@ -76,23 +76,3 @@ def _detail(answer: "httpx.Response") -> str:
         return f"{answer.status_code}: {answer.json().get('detail', '')}"
     except ValueError:
         return str(answer.status_code)
-
-
-def _write(file: Path, key: str) -> None:
-    candidate = file.with_name(f".{file.name}.new")
-    try:
-        old = file.stat() if file.exists() else None
-        candidate.unlink(missing_ok=True)
-        descriptor = os.open(candidate, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as new:
-            new.write(key)
-        if old:
-            os.chown(candidate, old.st_uid, old.st_gid)
-            candidate.chmod(old.st_mode & 0o660)
-        candidate.replace(file)
-    except OSError as error:
-        raise PermanentError(
-            f"The new key was not written to {file} ({error}). Revoke it (`okr api-key list`) and run this again."
-        ) from error
-    finally:
-        candidate.unlink(missing_ok=True)

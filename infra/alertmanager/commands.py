@@ -10,13 +10,15 @@ if TYPE_CHECKING:
 
 group = typer.Typer(no_args_is_help=True, help="Configure Alertmanager on a server.")
 
-DEFAULT_RECEIVERS = Path("/etc/okr/alerting.toml")
+RECEIVERS = Path("/etc/okr/alerting.toml")
+USERS_GROUP = "prometheus"  # of Debian's package
 File = Annotated[Path, typer.Option(help="Alertmanager's configuration file, which is replaced.")]
 ReceiversFile = Annotated[Path, typer.Option("--receivers", help="File that says where alerts are sent.")]
+Group = Annotated[str, typer.Option("--group", help="The group of Alertmanager's user, which may read the file.")]
 
 
 @group.command()
-def render(receivers: ReceiversFile = DEFAULT_RECEIVERS) -> None:
+def render(receivers: ReceiversFile = RECEIVERS) -> None:
     """Print the configuration that `okr alertmanager apply` would write. It may contain secrets."""
     from infra.alertmanager.configuration import configuration
 
@@ -24,12 +26,16 @@ def render(receivers: ReceiversFile = DEFAULT_RECEIVERS) -> None:
 
 
 @group.command()
-def apply(receivers: ReceiversFile = DEFAULT_RECEIVERS, file: File = Path("/etc/prometheus/alertmanager.yml")) -> None:
+def apply(
+    receivers: ReceiversFile = RECEIVERS,
+    file: File = Path("/etc/prometheus/alertmanager.yml"),
+    users_group: Group = USERS_GROUP,
+) -> None:
     """Check the configuration, replace the file, and say who gets alerts. Reload Alertmanager afterwards."""
     from infra.alertmanager.configuration import write
 
     wanted = _read(receivers)
-    has_changed = write(wanted, file)
+    has_changed = write(wanted, file, group=users_group)
     typer.echo(f"{file} {'was written; reload Alertmanager' if has_changed else 'already has this configuration'}.")
     for statement in wanted.statements():
         typer.echo(statement)
@@ -37,8 +43,9 @@ def apply(receivers: ReceiversFile = DEFAULT_RECEIVERS, file: File = Path("/etc/
 
 @group.command()
 def key(
-    receivers: ReceiversFile = DEFAULT_RECEIVERS,
+    receivers: ReceiversFile = RECEIVERS,
     username: Annotated[str, typer.Option(help="An administrator of the installation.")] = "admin",
+    users_group: Group = USERS_GROUP,
     password_stdin: Annotated[bool, typer.Option(help="Read the password from standard input.")] = False,
 ) -> None:
     """Create the API key of Alertmanager and write it to its file, unless the file has a valid one."""
@@ -46,7 +53,7 @@ def key(
 
     wanted = _read(receivers)
     password = input() if password_stdin else typer.prompt(f"Password of {username}", hide_input=True)
-    is_new = ensure_key(wanted.api_url, (username, password), wanted.key_file, wanted.ca_file)
+    is_new = ensure_key(wanted.api_url, (username, password), wanted.key_file, wanted.ca_file, users_group)
     typer.echo(f"{wanted.key_file} {'has a new key' if is_new else 'already has a valid key'}.")
 
 

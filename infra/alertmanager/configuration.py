@@ -1,7 +1,6 @@
 """Alertmanager's configuration, and how it replaces the old one."""
 
 import json
-import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from shutil import which
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from infra.alertmanager.inhibitions import INHIBITIONS
+from infra.alertmanager.private_file import replace
 from infra.alertmanager.receivers import Receivers
 from lakehouse.errors import PermanentError
 
@@ -39,40 +39,18 @@ def configuration(receivers: Receivers, timing: Timing = Timing()) -> str:
     return template.render(receivers=receivers, timing=timing, inhibitions=INHIBITIONS)
 
 
-def write(receivers: Receivers, file: Path, timing: Timing = Timing()) -> bool:
-    """Replace the file, which only its owner and group may read. Return whether it changed.
+def write(receivers: Receivers, file: Path, timing: Timing = Timing(), group: str = "") -> bool:
+    """Replace the file, which only its owner and the group may read. Return whether its content changed.
 
-    A file that exists keeps its owner, group and mode. The new content is checked by amtool first, so a running
-    Alertmanager never finds an invalid file.
+    The new content is checked by amtool first, so a running Alertmanager never finds an invalid file.
 
     Raises:
         PermanentError: amtool is missing or rejects the configuration, or the file cannot be written.
     """
     content = configuration(receivers, timing)
-    candidate = file.with_name(f".{file.name}.new")
-    try:
-        old = file.stat() if file.exists() else None
-        if old and file.read_text(encoding="utf-8") == content:
-            return False
-        candidate.unlink(missing_ok=True)
-        descriptor = os.open(candidate, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as new:
-            new.write(content)
-            new.flush()
-            os.fsync(new.fileno())
-        if old:
-            os.chown(candidate, old.st_uid, old.st_gid)
-            candidate.chmod(old.st_mode & 0o660)
-        _check(candidate)
-        candidate.replace(file)
-    except OSError as error:
-        raise PermanentError(
-            f"{file} was not written ({error}). Does its folder exist, does this user have the right to write there, "
-            "and is there space?"
-        ) from error
-    finally:
-        candidate.unlink(missing_ok=True)
-    return True
+    has_changed = not file.is_file() or file.read_text(encoding="utf-8") != content
+    replace(file, content, group, _check)
+    return has_changed
 
 
 def _check(file: Path) -> None:

@@ -1,5 +1,6 @@
 """Alertmanager's configuration: it names only alerts that exist, says who is notified, and shows no secret."""
 
+import grp
 import os
 import re
 import stat
@@ -144,7 +145,7 @@ def _accepting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("_accepting")
-def test_a_new_file_is_private_and_an_old_one_keeps_its_mode(tmp_path: Path) -> None:
+def test_the_file_is_for_its_owner_and_the_group_of_alertmanager(tmp_path: Path) -> None:
     file = tmp_path / "alertmanager.yml"
     umask = os.umask(0)
     try:
@@ -152,10 +153,12 @@ def test_a_new_file_is_private_and_an_old_one_keeps_its_mode(tmp_path: Path) -> 
     finally:
         os.umask(umask)
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    file.chmod(0o644)
-    assert write(API, file)
-    assert stat.S_IMODE(file.stat().st_mode) == 0o640, "no longer readable by all: it may contain secrets"
-    assert not write(API, file), "nothing changed"
+    file.chmod(0o644)  # as Debian installs it
+    own = grp.getgrgid(os.getgid()).gr_name
+    assert not write(ALL, file, group=own), "its content is the same"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o640
+    with pytest.raises(PermanentError, match="this host has no group 'nobody-at-all'"):
+        write(API, file, group="nobody-at-all")
     assert [each.name for each in tmp_path.iterdir()] == ["alertmanager.yml"]
 
 
