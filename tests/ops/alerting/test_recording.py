@@ -58,14 +58,14 @@ def test_a_restarted_alertmanager_records_nothing_new(receivers: Receivers, tmp_
 
 def test_a_storm_loses_no_alert_and_no_end(receivers: Receivers, tmp_path: Path, log: Log) -> None:
     started_at = datetime.now(UTC)
-    storm = [labels("Storm", number) for number in range(STORM)]
+    storm = [labels("Tempest", number) for number in range(STORM)]
     with alertmanager(receivers, tmp_path) as manager:
         started = time.monotonic()
         manager.send(*storm, starts_at=started_at)
-        log.named("Storm", STORM, limit_s=120)
+        log.named("Tempest", STORM, limit_s=120)
         seconds = time.monotonic() - started
         manager.send(*storm, starts_at=started_at, ends_at=datetime.now(UTC))
-        events = log.named("Storm", 2 * STORM, limit_s=120)
+        events = log.named("Tempest", 2 * STORM, limit_s=120)
         failed = manager.metric(FAILED)
     for status in ("firing", "resolved"):
         assert len({each.payload.fingerprint for each in events if each.payload.status == status}) == STORM

@@ -8,7 +8,6 @@ from serving.web.alerts_page import runbook_link
 from serving.web.formatting import moment
 from tests.serving.alerts.fake_alertmanager import RUNBOOKS, SWITCH, FakeAlertmanager, current
 from tests.serving.live_server import Api
-from tests.serving.published_organisation import AS_OF
 
 HTML = {"Accept": "text/html"}
 
@@ -76,7 +75,7 @@ def test_without_the_setting_the_page_says_so(api: Api) -> None:
     api.log_in("admin")
     page = shown(api)
     assert "OKR_ALERTMANAGER_URL is not set" in page
-    assert f"recorded at {moment(AS_OF)}" in page
+    assert f"recorded at {moment(api.services.data.publication().data_as_of)}" in page
     assert "1 recorded alert<" in page
     assert "<code>docs/runbooks/api-down.md</code>" in page, "without OKR_RUNBOOKS_URL, the path is shown"
 
