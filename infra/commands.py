@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from infra.alertmanager.commands import group as alertmanager
 from infra.analysts.commands import group as analysts
 from infra.audit.commands import group as installation
 from infra.certificates.commands import group as certificates
 from infra.deploy.commands import app as deployment
 from infra.firewall.commands import group as firewall
+from infra.grafana.commands import group as grafana
 from infra.kafka.commands import group as kafka
 from infra.migrations.commands import app as migrations
 from infra.nginx.commands import group as nginx
@@ -26,12 +28,14 @@ if TYPE_CHECKING:
 app = typer.Typer()
 app.add_typer(migrations)
 app.add_typer(deployment, name="deploy")
+app.add_typer(alertmanager, name="alertmanager")
 app.add_typer(analysts, name="analyst")
 app.add_typer(firewall, name="firewall")
 app.add_typer(installation, name="installation")
 app.add_typer(server, name="server", hidden=True)  # systemd units run it
 app.add_typer(nginx, name="nginx")
 app.add_typer(kafka, name="kafka")
+app.add_typer(grafana, name="grafana")
 app.add_typer(postgres, name="postgres")
 app.add_typer(redis, name="redis")
 app.add_typer(secrets, name="secrets")

@@ -112,6 +112,10 @@ class Settings(BaseSettings):
     mlflow_password: SecretStr = SecretStr("")
     mlflow_store_uri: SecretStr = SecretStr("")
     mlflow_artifacts: str = ""
+    alertmanager_url: str = Field(default="", description="Alertmanager, for the page of alerts")
+    runbooks_url: str = Field(
+        default="", description="address before `docs/runbooks/...` in the links of the page of alerts"
+    )
 
     api_url: str = ""
     api_port: int = 0

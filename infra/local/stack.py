@@ -167,7 +167,7 @@ def addresses(state: Path, values: Mapping[str, str]) -> dict[str, str]:
     def url(port: str, path: str = "") -> str:
         return f"http://{ports.LOOPBACK}:{values[port]}{path}"
 
-    has_tls = values.get(TLS) == "true"
+    has_tls, has_monitoring = (values.get(name) == "true" for name in (TLS, MONITORING))
 
     return {
         "OKR_STATE": str(state),
@@ -189,9 +189,8 @@ def addresses(state: Path, values: Mapping[str, str]) -> dict[str, str]:
         "OKR_MLFLOW_ARTIFACTS": str(artifact_folder(state)),
         "OKR_API_URL": url("OKR_API_PORT"),
         "OKR_TRUSTED_PROXIES": ports.LOOPBACK if has_tls else "",
-        "OKR_METRICS_ADDRESS": (
-            f"{ports.LOOPBACK}:{values['OKR_PORT_METRICS']}" if values.get(MONITORING) == "true" else ""
-        ),
+        "OKR_METRICS_ADDRESS": f"{ports.LOOPBACK}:{values['OKR_PORT_METRICS']}" if has_monitoring else "",
+        "OKR_ALERTMANAGER_URL": url("OKR_PORT_ALERTMANAGER") if has_monitoring else "",
         "OKR_CERTIFICATES_DIR": str(state / "tls"),
         "OKR_SITES_DIR": str(state / "sites"),
         "OKR_DBT_TARGET_DIR": str(state / "dbt"),
