@@ -12,7 +12,7 @@ import typer
 from lakehouse.configuration.foreign_exports import drop_foreign_exports
 from lakehouse.environment import isolate
 from lakehouse.errors import OkrError
-from lakehouse.logs import configure_logging
+from lakehouse.logs import configure_logging, get_logger, log_fatal
 from lakehouse.settings import state_folder
 
 GROUP = "okr_lakehouse.commands"
@@ -40,16 +40,28 @@ def build() -> typer.Typer:
 
 
 def main() -> None:
-    """Run a command. An `OkrError` is printed as one line on standard error and sets the exit status, usually 1."""
+    """Run a command. An `OkrError` is printed as one line on standard error and sets the exit status, usually 1.
+
+    A service logs it, and any other exception, as one line of JSON (OKR_LOG_JSON).
+    """
+    as_json = os.environ.get("OKR_LOG_JSON", "").lower() in {"1", "true"}
     try:
         state = state_folder()
         for remark in (*isolate(state), *drop_foreign_exports(state)):
             sys.stderr.write(f"okr: {remark}\n")
-        configure_logging(as_json=os.environ.get("OKR_LOG_JSON", "").lower() in {"1", "true"})
+        configure_logging(as_json=as_json)
         build()(prog_name="okr")
     except OkrError as error:
-        sys.stderr.write(f"okr: {error}\n")
+        if as_json:
+            get_logger(__name__).critical(str(error))
+        else:
+            sys.stderr.write(f"okr: {error}\n")
         sys.exit(error.exit_status)
+    except Exception as error:
+        if not as_json:
+            raise
+        log_fatal(error)
+        sys.exit(1)
 
 
 if __name__ == "__main__":
