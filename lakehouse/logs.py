@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
 
-from lakehouse.errors import PermanentError
+from lakehouse.errors import OkrError, PermanentError
 from lakehouse.log_records import levels
 from lakehouse.log_records.redaction import Redactor, own_secrets, safe_text
 from lakehouse.log_records.rendering import JsonRenderer, clean_text
@@ -80,6 +80,27 @@ def library_logging() -> dict[str, Any]:
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json", "stream": "ext://sys.stderr"}},
         "root": {"handlers": ["stderr"], "level": "WARNING"},
     }
+
+
+def is_json() -> bool:
+    """Return whether this process is a service, whose log lines are JSON (OKR_LOG_JSON)."""
+    return os.environ.get("OKR_LOG_JSON", "").lower() in {"1", "true", "yes", "on"}
+
+
+def report_error(error: OkrError) -> None:
+    """Report an error that ends the process: as a line of text for people, or as a line of the log of a service."""
+    if is_json():
+        get_logger(MODULE).critical(str(error))
+    else:
+        sys.stderr.write(f"okr: {error}\n")
+
+
+def report_remark(text: str) -> None:
+    """Tell the user of a command something, in the same way."""
+    if is_json():
+        get_logger(MODULE).warning(text)
+    else:
+        sys.stderr.write(f"okr: {text}\n")
 
 
 def log_fatal(error: BaseException) -> None:

@@ -48,6 +48,21 @@ def lines_of(path: Path) -> Iterator[bytes]:
         return
 
 
+def last_message(path: Path, service: str) -> str:
+    """Return the last line of a log as text for people: its event and, if it has one, its error."""
+    try:
+        lines = path.read_bytes()[-20_000:].splitlines(keepends=True)[-50:]
+    except OSError:
+        lines = []
+    entry = None
+    for entry in entries_of(lines, service):  # noqa: B007 -- the last one
+        pass
+    if entry is None:
+        return "no output"
+    error = str(entry.fields.get("error") or entry.fields.get("exception") or "").strip().rpartition("\n")[2]
+    return f"{entry.event.strip()}: {error}" if error else entry.event.strip()
+
+
 def _service(folder: Path, service: str, query: Query) -> Iterator[Entry]:
     def found() -> Iterator[Entry]:
         for path in files_of(folder, service):
