@@ -41,7 +41,7 @@ _SIGNS = (
     b"apikey", b"private", b"authorization", b"cookie", b"credential", b"bearer",
     b"basic ", b"eyj", b"detail:", b"context:", b"query:", b"statement:", b"[parameters", b"input_value=",
 )  # fmt: skip
-_FORMS = re.compile(r"DSN|PASSWORD|SECRET|TOKEN|_KEY|_URI$|REDIS\w*_URL")  # names of variables with secrets
+_FORMS = re.compile(r"DSN|PASSWORD|SECRET|TOKEN|_KEY|STORE_URI$|REDIS\w*_URL")  # names of variables with secrets
 
 
 class Redactor:
@@ -118,7 +118,7 @@ def _parts(secret: str) -> Iterator[str]:
             password = None
         if password:
             yield from (password, unquote(password))
-        elif "://" not in line:
+        elif "://" not in line and not line.startswith("/"):  # not the path of a key file
             yield line
 
 
