@@ -81,10 +81,17 @@ class Store:
         """Start it and wait until it responds."""
         command = [
             self._program, f"-storageDataPath={self._folder}", f"-httpListenAddr=127.0.0.1:{self.port}",
-            "-memory.allowedBytes=64MB", "-loggerLevel=ERROR", "-defaultMsgValue=-",
+            "-memory.allowedBytes=64MB", "-loggerLevel=ERROR", "-inmemoryDataFlushInterval=1s", "-defaultMsgValue=-",
         ]  # fmt: skip
         self._process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
         until(self._responds, "VictoriaLogs responds", seconds=20)
+
+    def kill(self) -> None:
+        """Kill it."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait(30)
+        self._process = None
 
     def stop(self) -> None:
         """Stop it, as systemd does."""

@@ -1,9 +1,11 @@
 """The journal of a host is shipped to the store without loss, also when the store is away, and is searched there."""
 
+import json
 import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -78,6 +80,20 @@ def test_nothing_is_lost_while_the_store_is_away(journal: Journal, store: Store,
     assert twice <= 20_600 * 0.05  # a request that failed is repeated as a whole
 
 
+def test_a_killed_store_keeps_what_it_has_written(journal: Journal, store: Store, tmp_path: Path) -> None:
+    """Only the lines of its last second would be missing; their host still has them."""
+    store.start()
+    shipper = Shipper(journal, store.url, tmp_path / "state")
+    journal.write(3_000)
+    arrived(shipper, store, 3_000)
+    time.sleep(3)
+    store.kill()
+    journal.write(100)
+    store.start()
+    arrived(shipper, store, 3_100)
+    shipper.stop()
+
+
 def test_logs_of_all_hosts_are_found_in_the_store(journal: Journal, store: Store, tmp_path: Path) -> None:
     store.start()
     journal.write(5)
@@ -95,6 +111,41 @@ def test_logs_of_all_hosts_are_found_in_the_store(journal: Journal, store: Store
     assert (row["service"], row["level"]) == ("api", "ERROR")
     rows = values_of(okr(*query, "--service", "land,redis", state=tmp_path, OKR_LOGS_URL=store.url).stdout)
     assert [row["service"] for row in rows] == ["land"] * 5 + ["redis"]
+
+
+def test_the_lines_of_all_hosts_can_be_followed(journal: Journal, store: Store, tmp_path: Path) -> None:
+    store.start()
+    shipper = Shipper(journal, store.url, tmp_path / "state")
+    environment = {"OKR_STATE": str(tmp_path), "OKR_SETTINGS": "environment", "OKR_LOGS_URL": store.url}
+    command = [
+        sys.executable,
+        "-I",
+        "-m",
+        "lakehouse.cli",
+        "logs",
+        "--store",
+        "--follow",
+        "--json",
+        "--service",
+        "land",
+    ]
+    with subprocess.Popen(command, env=environment, cwd=ROOT, stdout=subprocess.PIPE, text=True) as following:
+        found: list[str] = []
+        assert following.stdout is not None
+        reader = threading.Thread(target=lambda: found.append(following.stdout.readline()), daemon=True)
+        reader.start()
+
+        def has_a_line() -> bool:
+            shipper.keep_running()
+            journal.write(1)
+            return bool(found)
+
+        try:
+            until(has_a_line, "a line that was written later is shown", seconds=40, pause=0.5)
+        finally:
+            following.terminate()
+            shipper.stop()
+    assert json.loads(found[0])["event"] == "landed"
 
 
 def test_a_store_that_is_away_is_an_error_that_says_what_works_without_it(store: Store, tmp_path: Path) -> None:
