@@ -15,6 +15,7 @@ from infra.deploy.commands import app as deployment
 from infra.firewall.commands import group as firewall
 from infra.grafana.commands import group as grafana
 from infra.kafka.commands import group as kafka
+from infra.logs.commands import group as logs
 from infra.migrations.commands import app as migrations
 from infra.nginx.commands import group as nginx
 from infra.postgres.commands import group as postgres
@@ -36,6 +37,7 @@ app.add_typer(server, name="server", hidden=True)  # systemd units run it
 app.add_typer(nginx, name="nginx")
 app.add_typer(kafka, name="kafka")
 app.add_typer(grafana, name="grafana")
+app.add_typer(logs, name="logs")
 app.add_typer(postgres, name="postgres")
 app.add_typer(redis, name="redis")
 app.add_typer(secrets, name="secrets")
@@ -67,7 +69,9 @@ def up(only: Only = None, tls: Tls = None, monitoring: Monitor = None) -> None:
     from infra.local.services import select
     from infra.local.stack import open_stack
     from infra.local.start import up as start
+    from infra.logs.prune import delete_old
     from infra.nginx.apply import nginx_program
+    from lakehouse.settings import load_settings
 
     started = time.monotonic()
     if tls:
@@ -85,6 +89,7 @@ def up(only: Only = None, tls: Tls = None, monitoring: Monitor = None) -> None:
             err=True,
         )
         raise typer.Exit(INTERRUPTED) from None
+    delete_old(stack.state / "logs", load_settings(stack.state).log_retention_days)
     typer.echo(f"The stack is up after {time.monotonic() - started:.0f} s. State and logs: {stack.state}")
     if only is None:
         _show_endpoints(stack)

@@ -194,7 +194,7 @@ def _keep_running(work: Callable[[threading.Event], int], *, drain: bool) -> Non
         typer.Exit: with status 3 if the error requires manual intervention. A supervisor must not restart a process
             that exits with this status.
     """
-    from lakehouse.logs import get_logger
+    from lakehouse.logs import get_logger, report_error
 
     log = get_logger(__name__)
     # Batches contain no reference cycles. Searching thousands of messages for them would take a tenth of the CPU time.
@@ -223,7 +223,7 @@ def _keep_running(work: Callable[[threading.Event], int], *, drain: bool) -> Non
             report_alive()  # it waits for another server, and does not hang
             stop.wait(pause)
         except PermanentError as error:
-            sys.stderr.write(f"okr: {error}\n")
+            report_error(error)
             raise typer.Exit(NEEDS_INTERVENTION) from error
         else:
             log.info("stopped", rows=rows)

@@ -183,6 +183,15 @@ class Settings(BaseSettings):
     sites_dir: Path = Field(default_factory=lambda values: values["state"] / "sites")
     dbt_target_dir: Path = Field(default_factory=lambda values: values["state"] / "dbt")
     log_json: bool = Field(default=False, description="JSON lines instead of text, for services")
+    log_level: str = Field(
+        default="INFO",
+        description="least level that is logged: DEBUG, INFO, WARN, ERROR or FATAL, also for modules: "
+        "INFO,serving.auth=DEBUG",
+    )
+    log_retention_days: int = Field(
+        default=30, ge=1, description="days for which rotated log files and the logs of Airflow's tasks are kept"
+    )
+    logs_url: str = Field(default="", description="VictoriaLogs, for `okr logs --store`, such as http://127.0.0.1:9428")
 
     @classmethod
     def settings_customise_sources(

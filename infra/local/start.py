@@ -17,6 +17,7 @@ from infra.local.stack import Stack, open_stack, prepare_stack
 from infra.local.state_lock import locked
 from infra.local.stop import stop_everything, stop_services_using
 from infra.local.supervisor import Supervisor
+from infra.logs.files import last_message
 from lakehouse.errors import NEEDS_INTERVENTION, OkrError, PermanentError, RetryableError
 
 POLL_SECONDS, SLOW_POLL_SECONDS, FREQUENT_POLL_LIMIT_SECONDS = 0.2, 1.0, 5
@@ -218,5 +219,4 @@ class _Startup:
 
     def _last_output(self, step: Service) -> str:
         log = self._logs / f"{step.name}.log"
-        lines = log.read_text(encoding="utf-8", errors="replace")[-2000:].splitlines() if log.exists() else []
-        return f"{lines[-1].strip() if lines else 'no output'} -- see {log}"
+        return f"{last_message(log, step.name)} -- see {log}"

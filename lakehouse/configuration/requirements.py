@@ -12,6 +12,7 @@ from lakehouse.client_tls import ClientTls
 from lakehouse.errors import PermanentError
 from lakehouse.field_encryption.key_file import KeyFile
 from lakehouse.kafka_connection import SecurityProtocol
+from lakehouse.log_records import levels
 from lakehouse.postgres_tls import OF_THE_SYSTEM
 from lakehouse.settings import Settings
 from lakehouse.tls_problems import client_context
@@ -55,6 +56,10 @@ def _malformed(settings: Settings) -> Iterator[str]:
         host, colon, port = server.rpartition(":")
         if not (host and colon and port.isdecimal() and 0 < int(port) < 65_536):
             yield f"OKR_KAFKA_BOOTSTRAP: {server!r} is not an address. Expected host:port, separated by commas."
+    try:
+        levels.parse(settings.log_level)
+    except PermanentError as error:
+        yield f"OKR_LOG_LEVEL: {error}"
     if settings.ca_file:
         try:
             client_context(settings.ca_file)
