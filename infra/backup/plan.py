@@ -76,8 +76,7 @@ def parts_of(point: Point, wanted: Collection[str], places: Places) -> frozenset
     if wanted:
         parts = set(wanted)
     else:
-        parts = {"postgres", "lake", "models"} & (point.snapshots.keys() | {"lake"})
-        parts |= set() if has_kafka else {"kafka"}
+        parts = {"postgres", "lake", "models", *(() if has_kafka else ("kafka",))} & point.snapshots.keys()
         parts |= set() if has_settings else {"settings"}
     parts -= {"models"} - point.snapshots.keys()
     if missing := parts - point.snapshots.keys():

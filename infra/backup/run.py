@@ -122,7 +122,7 @@ class Backup:
         self._files(cut)
         made = Point(
             id=self.id, number=max((each.number for each in points), default=0) + 1,
-            created_at=datetime.now(UTC).isoformat(), is_full=set(PARTS) - {"kafka"} <= self.parts,
+            created_at=datetime.now(UTC).isoformat(), is_full="postgres" in self.parts,
             version=version("okr-lakehouse"), stack_id=self.places.stack_id(), postgres_major=server.major,
             system_id=server.system_id, life=life, base=base, cut=cut,
             snapshots={**(before.snapshots if before else {}), **self.snapshots},
