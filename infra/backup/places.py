@@ -44,7 +44,16 @@ class Places:
         return self.work / "wal"
 
     def model_files(self) -> list[Path]:
-        """Return MLflow's artifacts."""
+        """Return MLflow's artifacts.
+
+        Raises:
+            PermanentError: they are in object storage.
+        """
+        if ":/" in str(self.models):
+            raise PermanentError(
+                f"MLflow's artifacts are in object storage ({self.models}), which `okr backup` does not copy: switch "
+                "on versioning and replication of the bucket, and leave out the part models (docs/backup.md)."
+            )
         return sorted(path for path in self.models.rglob("*") if path.is_file()) if self.models.is_dir() else []
 
     def kafka_files(self) -> list[Path]:

@@ -1,7 +1,7 @@
 """What a restore will do: the recovery point, the time, the base backup and the parts; and why it may be impossible."""
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from infra.backup.places import Places
 from infra.backup.point import PARTS, Base, Point
 from infra.local.env_file import read_env_file
 from lakehouse.errors import PermanentError
-from lakehouse.settings import STACK_ENV
+from lakehouse.settings import STACK_ENV, Settings
 
 RESTORABLE = tuple(part for part in PARTS if part != "wal")
 
@@ -19,15 +19,15 @@ RESTORABLE = tuple(part for part in PARTS if part != "wal")
 class Plan:
     """A restore to the mark of `point` or, if given, to `moment`, from the base backup `base`.
 
-    `destroyed` are the owners of keys that must not come back, `own_settings` those that no backup contains.
+    `destroyed` are the owners of keys that must not come back. `settings` contain what no backup contains.
     """
 
     point: Point
     base: Base
     moment: datetime | None
     parts: frozenset[str]
-    destroyed: Sequence[str] = ()
-    own_settings: Mapping[str, str] = field(default_factory=dict)
+    destroyed: Sequence[str]
+    settings: Settings
 
 
 def choose(points: Sequence[Point], at: datetime | None) -> tuple[Point, Base, datetime | None]:

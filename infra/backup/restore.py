@@ -13,8 +13,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from infra.backup import kafka, lake, restored_postgres, swap
+from infra.backup import catch_up, kafka, lake, restored_postgres, swap
 from infra.backup.lake import TableVersion
+from infra.backup.new_repository import own_settings
 from infra.backup.places import Places
 from infra.backup.plan import Plan
 from infra.backup.repository import Repository
@@ -49,6 +50,7 @@ class Restore:
         staging = swap.prepare(self.places.state)
         recovered = self._postgres(staging)
         self._lake(staging, recovered)
+        self._catch_up(staging, recovered)
         remarks = self._kafka(staging, recovered)
         self._models(staging)
         self._settings(staging)
@@ -105,6 +107,20 @@ class Restore:
             version = 0
         return lake.first_version_with(uri, topic, needed, version, newest.version)
 
+    def _catch_up(self, staging: Path, recovered: Recovered | None) -> None:
+        """Apply to the state tables what the lake has and a new, empty Kafka cannot send them."""
+        if recovered is None or "kafka" not in self.plan.parts:
+            return
+        if not catch_up.is_needed(self.tables.get(catch_up.STATE_TOPIC), recovered):
+            return
+        restored = {place: path for path, place in self.in_place.items()}
+        data, tables = self.places.state / "postgres" / "data", Path(self.places.lake)
+        self.say("Bringing the state tables up to the lake ...")
+        said = catch_up.apply_from_lake(
+            restored.get(data, data), self.plan.point.postgres_major, restored.get(tables, tables), self.plan.settings
+        )
+        self.say(said)
+
     def _kafka(self, staging: Path, recovered: Recovered | None) -> list[str]:
         if "kafka" not in self.plan.parts:
             return []
@@ -135,7 +151,7 @@ class Restore:
         text = self.repository.read(self.plan.point.snapshots["settings"], "/settings.env").decode()
         values = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
         path = staging / STACK_ENV
-        write_env_file(path, values | dict(self.plan.own_settings))
+        write_env_file(path, values | own_settings(self.plan.settings))
         self.in_place[path] = self.places.state / STACK_ENV
 
     def _restored_folder(self, part: str, staging: Path) -> Path:

@@ -4,7 +4,6 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 
 from infra.backup import plan
-from infra.backup.new_repository import own_settings
 from infra.backup.places import Places
 from infra.backup.plan import Plan
 from infra.backup.point import points_of
@@ -39,6 +38,9 @@ def restore(settings: Settings, at: str, wanted: Collection[str], to: Path | Non
         say(f"Restoring {', '.join(sorted(parts))} to {moment or point.cut.at} (recovery point {point.id}) in {state}.")
         destroyed = points[-1].cut.destroyed
         remarks = Restore(
-            repository, Plan(point, base, moment, parts, destroyed, own_settings(settings)), target, say
+            repository,
+            Plan(point, base, moment, parts, destroyed, settings.model_copy(update={"state": state})),
+            target,
+            say,
         ).run()
     return [*remarks, f"Restored. What was replaced is in {state / 'replaced'}; delete it when everything works."]

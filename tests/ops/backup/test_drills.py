@@ -1,19 +1,24 @@
 """Drills: lose a part or everything, restore it, and compare. `okr lake verify` and the content of all tables judge."""
 
+import re
 import shutil
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
 from infra.backup import lake
+from infra.local.stack import Stack, open_stack
+from infra.local.supervisor import Supervisor
 from tests import figures
 from tests.ops.backup.platform import Platform
 from tests.polling import until
 from tests.serving.published_organisation import build_and_publish
 
 pytestmark = pytest.mark.xdist_group("backup")
+RUNBOOK = Path(__file__).parents[3] / "docs" / "runbooks" / "restore.md"
 Content = dict[str, tuple[int, str]]
 
 
@@ -59,14 +64,19 @@ def test_the_newest_point_is_read_and_restored_beside_the_running_platform(
 
 
 def test_everything_is_lost_but_the_repository_and_its_key(platform: Platform, history: History) -> None:
+    """The commands are those of the runbook."""
+    see, bring_back, up, back_up, load, verify = runbook_commands(platform)
     with _drill(platform, history, "everything, newest point"):
         shutil.rmtree(platform.state)
-        platform.okr("restore", *platform.with_key, name="restore")
+        platform.okr(*see)
+        platform.okr(*bring_back)
     assert platform.content() == history.late
+    assert (up, back_up) == (("up",), ("backup", "run"))
+    for command in (back_up, load, verify):
+        platform.okr(*command)
     before = platform.query("SELECT count(*) FROM raw.okr_user_events")
     _live(platform)
     assert platform.query("SELECT count(*) FROM raw.okr_user_events") > before, "new events go on at the lake's offsets"
-    platform.okr("backup", "run", name="backup after restore")
 
 
 def test_everything_goes_back_to_a_time_in_the_past(platform: Platform, history: History) -> None:
@@ -104,14 +114,32 @@ def test_a_lost_lake_is_landed_again_from_where_the_backup_ends(platform: Platfo
     _verify(platform)
 
 
-def test_a_lost_kafka_continues_at_the_offsets_of_the_lake(platform: Platform, history: History) -> None:
-    before = platform.content(("raw.", "app."))
+def test_a_lost_kafka_continues_at_the_offsets_of_the_lake_and_takes_the_state_tables_along(
+    platform: Platform, history: History
+) -> None:
+    """The state consumer was behind landing, so only the lake has what it must still apply."""
+    before = platform.query("SELECT count(*) FROM app.check_ins")
+    supervisor = Supervisor(open_stack_of(platform))
+    supervisor.stop("state")
+    until(lambda: supervisor.states()["state"]["statename"] == "STOPPED", "the state consumer has stopped")
+    platform.okr("produce", "live", "--seconds", "2", "--rate", "20", "--scale", "small")
+    _verify(platform)
+    until(lambda: '"unlanded": 0' in platform.okr("lake", "verify", "--json").stdout, "all have landed")
+    platform.okr("load")
+    raw = platform.content(("raw.",))
     with _drill(platform, history, "Kafka (definitions)"):
         shutil.rmtree(platform.state / "kafka")
-        platform.okr("restore", "--part", "kafka", name="restore")
+        assert "Applied " in platform.okr("restore", "--part", "kafka", name="restore").stdout
     _settle(platform)
-    assert platform.content(("raw.", "app.")) == before
+    assert platform.content(("raw.",)) == raw
+    assert platform.query("SELECT count(*) FROM app.check_ins") > before
     _live(platform)
+
+
+def open_stack_of(platform: Platform) -> Stack:
+    stack = open_stack(platform.state)
+    assert stack is not None
+    return stack
 
 
 def test_figures(platform: Platform, history: History) -> None:
@@ -130,6 +158,14 @@ def test_figures(platform: Platform, history: History) -> None:
         [[*(f"{platform.seconds[name]:.0f}" for name in ("first backup", "second backup", "small backup", "verify")),
           f"{size:.0f}"]],
     )  # fmt: skip
+
+
+def runbook_commands(platform: Platform) -> list[tuple[str, ...]]:
+    """Return the commands of the runbook for a total loss, with this platform's repository."""
+    blocks = re.findall(r"<!-- run -->\n\s*```\n(.*?)```", RUNBOOK.read_text(encoding="utf-8"), re.DOTALL)
+    lines = [line.strip() for block in blocks for line in block.splitlines() if line.strip()]
+    places = {"/mnt/backup/okr": str(platform.repository), "/mnt/backup/okr.password": str(platform.password_file)}
+    return [tuple(places.get(word, word) for word in line.split()[1:]) for line in lines]
 
 
 class _drill:  # noqa: N801 -- reads as a statement
