@@ -10,6 +10,8 @@ import typer
 from infra.alertmanager.commands import group as alertmanager
 from infra.analysts.commands import group as analysts
 from infra.audit.commands import group as installation
+from infra.backup.commands import group as backup
+from infra.backup.commands import restore
 from infra.certificates.commands import group as certificates
 from infra.deploy.commands import app as deployment
 from infra.firewall.commands import group as firewall
@@ -42,6 +44,8 @@ app.add_typer(postgres, name="postgres")
 app.add_typer(redis, name="redis")
 app.add_typer(secrets, name="secrets")
 app.add_typer(certificates, name="certificates")
+app.add_typer(backup, name="backup")
+app.command()(restore)
 INTERRUPTED = 130  # exit status of a process that Ctrl-C interrupted
 
 Only = Annotated[

@@ -48,14 +48,23 @@ def consume_land(drain: Drain = False) -> None:
 
 
 @consume.command("state")
-def consume_state(drain: Drain = False) -> None:
+def consume_state(
+    drain: Drain = False,
+    from_lake: Annotated[
+        bool, typer.Option("--from-lake", help="Apply what the lake has and Kafka lost, then end (after a restore).")
+    ] = False,
+) -> None:
     """Keep the state tables (app.*) and the live figures in Redis up to date.
 
     On SIGTERM, finish the current batch and stop.
     """
     from ingestion.state.consumer import consume_state
+    from ingestion.state.from_lake import apply_from_lake
 
     settings = load_settings()
+    if from_lake:
+        typer.echo(f"Applied {apply_from_lake(settings):,} events from the lake.")
+        return
     _keep_running(lambda stop: consume_state(settings, stop, drain=drain), drain=drain)
 
 

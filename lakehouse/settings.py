@@ -88,11 +88,23 @@ class Settings(BaseSettings):
     dsn_transform: SecretStr = SecretStr("")
     dsn_serving: SecretStr = SecretStr("")
     dsn_organisation: SecretStr = SecretStr("")
+    dsn_backup: SecretStr = Field(default=SecretStr(""), description="PostgreSQL, with the role of backups")
     dsn_analyst: SecretStr = SecretStr("")
 
     field_encryption_key: SecretStr = Field(
         default=SecretStr(""),
         description="keys that wrap the keys of persons, one per line, the current one first (okr keys)",
+    )
+
+    backup_repository: str = Field(
+        default="", description="restic repository of `okr backup`: a folder on another disk, s3:https://..., sftp:..."
+    )
+    backup_password: SecretStr = Field(default=SecretStr(""), description="the password of this repository")
+    backup_retention_days: int = Field(
+        default=35, ge=1, description="days to whose every moment `okr restore --at` can go back"
+    )
+    backup_kafka_data: str = Field(
+        default="", description="data folder (log.dirs) of the Kafka broker on this host, for `okr backup`"
     )
 
     airflow_dsn: SecretStr = Field(default=SecretStr(""), description="Airflow's own database")

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
+from infra.backup.swap import require_complete
 from infra.local import kafka_jars
 from infra.local.base_service import Service
 from infra.local.code_fingerprint import has_outdated_code
@@ -43,6 +44,7 @@ def up(state: Path, names: tuple[str, ...], say: Say, tls: bool | None = None, m
     """
     state = state.absolute()
     with locked(state):
+        require_complete(state)
         if "kafka" in names and kafka_jars.missing():
             say("Downloading Kafka (46 jars, 41 MB, once) ...")
             kafka_jars.fetch(say)

@@ -21,13 +21,13 @@ MIN_SECRET_LENGTH = 16
 MIN_JWT_SECRET_BYTES = 32  # in every environment, because keys are derived from it
 DSNS = (
     "pg_superuser_dsn", "dsn_owner", "dsn_loader", "dsn_landing", "dsn_metrics", "dsn_transform", "dsn_serving",
-    "dsn_organisation", "dsn_analyst", "mlflow_store_uri", "airflow_dsn",
+    "dsn_organisation", "dsn_backup", "dsn_analyst", "mlflow_store_uri", "airflow_dsn",
 )  # fmt: skip
 REDIS_URLS = ("redis_url", "redis_state_url", "redis_metrics_url", "redis_admin_url")
 PAGES = ("airflow_url", "mlflow_url")
 SECRETS = (
     "jwt_secret", "metrics_token", "admin_password", "lead_password", "app_password", "airflow_password",
-    "airflow_serving_password", "airflow_landing_password", "mlflow_password", "kafka_password",
+    "airflow_serving_password", "airflow_landing_password", "mlflow_password", "kafka_password", "backup_password",
 )  # fmt: skip
 VERIFIED = "verify-full"
 UNVERIFIED = ("ssl_cert_reqs", "ssl_check_hostname")  # parameters of redis-py; by default, both are checked
