@@ -35,6 +35,7 @@ TABLES = (
     ("user_activity", "fct_user_activity_daily", 0),
     ("host_metric", "fct_system_health_hourly", 0),
     ("pipeline_step", "fct_pipeline_run", 0),
+    ("alert", "fct_alert", 0),
     ("prediction", "fct_prediction", 0),
     ("reviewed_event", "fct_reviewed_event", 0),
     ("key_result_features", "key_result_features", 0),

@@ -8,6 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
+from infra.alertmanager.api_key import ensure_key
+from infra.alertmanager.configuration import configuration as alert_routes
+from infra.alertmanager.receivers import Receivers
 from infra.local import kafka_jars
 from infra.local.base_service import Service, base_environment
 from infra.local.http_check import get_text
@@ -22,6 +25,8 @@ from infra.prometheus.configuration import (
     probe_modules,
 )
 from infra.prometheus.programs import find, require
+from lakehouse.errors import OkrError
+from lakehouse.logs import get_logger
 from lakehouse.warehouse import parts_of
 
 RETENTION, RETENTION_SIZE = "15d", "2GB"
@@ -87,15 +92,19 @@ class Prometheus(MonitoringService):
 
 
 class Alertmanager(MonitoringService):
-    """Alertmanager, which groups alerts and notifies receivers."""
+    """Alertmanager, with the routes and inhibitions of servers. It reports alerts to the API and notifies nobody."""
 
     name: ClassVar[str] = "alertmanager"
     program: ClassVar[str] = "prometheus-alertmanager"
     ready_path: ClassVar[str] = "/-/ready"
+    code: ClassVar[tuple[str, ...]] = (*MonitoringService.code, "infra/alertmanager")
+    needs: ClassVar[tuple[str, ...]] = ("api",)
 
     def prepare(self) -> None:
-        """Write a configuration that shows alerts on its page and notifies nobody."""
-        self._configuration.write_text("route: {receiver: page}\nreceivers: [{name: page}]\n", encoding="utf-8")
+        """Write the configuration."""
+        content = alert_routes(self._receivers)
+        self._configuration.touch(mode=0o600)
+        self._configuration.write_text(content, encoding="utf-8")
 
     def options(self) -> list[str]:
         """Return the options. By default, it would listen to other Alertmanagers on all addresses."""
@@ -106,9 +115,21 @@ class Alertmanager(MonitoringService):
             "--log.format=json",
         ]
 
+    def after_start(self) -> None:
+        """Create its API key, which it reads for each request. Without one, alerts are shown but not recorded."""
+        receivers, login = self._receivers, ("admin", self.stack.env["OKR_ADMIN_PASSWORD"])
+        try:
+            ensure_key(receivers.api_url, login, receivers.key_file)
+        except OkrError as error:  # such as another password, which a person has chosen
+            get_logger(__name__).warning("alerts are not recorded: `okr alertmanager key` helps", error=str(error))
+
     @property
     def _configuration(self) -> Path:
         return self.working_folder() / "alertmanager.yml"
+
+    @property
+    def _receivers(self) -> Receivers:
+        return Receivers(self.stack.env["OKR_API_URL"], self.working_folder() / "api-key")
 
 
 class NodeExporter(MonitoringService):

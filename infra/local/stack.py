@@ -29,9 +29,10 @@ SUPERVISOR_SETTINGS = Path("run", "supervisord.conf")  # below the state folder
 MAX_ARTIFACT_URI_LENGTH = 150
 # Everything that the stack and the demo create in a state folder.
 STATE_NAMES = (
-    "airflow", "dbt", "home", "kafka", "lake", "logs", "metrics", "mlflow", "postgres", "predictions",
-    "prometheus", "run", "sites", "spool", "tls",
-    "stack.env", "stack.lock", "demo.json", "forecasts.csv", "imported.sqlite", "rejected_rows.csv",
+    "airflow", "backup", "dbt", "home", "kafka", "lake", "logs", "metrics", "mlflow", "postgres", "predictions",
+    "prometheus", "replaced", "restore", "run", "sites", "spool", "tls",
+    "stack.env", "stack.lock", "restore.incomplete", "demo.json", "forecasts.csv", "imported.sqlite",
+    "rejected_rows.csv",
 )  # fmt: skip
 MIN_FREE_BYTES = 1_000_000_000
 
@@ -167,7 +168,7 @@ def addresses(state: Path, values: Mapping[str, str]) -> dict[str, str]:
     def url(port: str, path: str = "") -> str:
         return f"http://{ports.LOOPBACK}:{values[port]}{path}"
 
-    has_tls = values.get(TLS) == "true"
+    has_tls, has_monitoring = (values.get(name) == "true" for name in (TLS, MONITORING))
 
     return {
         "OKR_STATE": str(state),
@@ -189,9 +190,8 @@ def addresses(state: Path, values: Mapping[str, str]) -> dict[str, str]:
         "OKR_MLFLOW_ARTIFACTS": str(artifact_folder(state)),
         "OKR_API_URL": url("OKR_API_PORT"),
         "OKR_TRUSTED_PROXIES": ports.LOOPBACK if has_tls else "",
-        "OKR_METRICS_ADDRESS": (
-            f"{ports.LOOPBACK}:{values['OKR_PORT_METRICS']}" if values.get(MONITORING) == "true" else ""
-        ),
+        "OKR_METRICS_ADDRESS": f"{ports.LOOPBACK}:{values['OKR_PORT_METRICS']}" if has_monitoring else "",
+        "OKR_ALERTMANAGER_URL": url("OKR_PORT_ALERTMANAGER") if has_monitoring else "",
         "OKR_CERTIFICATES_DIR": str(state / "tls"),
         "OKR_SITES_DIR": str(state / "sites"),
         "OKR_DBT_TARGET_DIR": str(state / "dbt"),
