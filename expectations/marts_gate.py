@@ -10,7 +10,7 @@ from expectations.gate_results import save
 from expectations.gx_runner import TableLocation, validate
 from expectations.rules import Suite, sql_rules
 from lakehouse.errors import GateFailed, PermanentError
-from lakehouse.publication import current
+from lakehouse.publishing.publication import current
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect, read_sql
 

@@ -23,7 +23,7 @@ def build() -> typer.Typer:
     # Import this here, because psycopg reads the environment on import, and `main` has to clean the environment first.
     from lakehouse.configuration.commands import app as configuration_app
     from lakehouse.field_encryption.commands import app as keys_app
-    from lakehouse.publication_commands import app as publication_app
+    from lakehouse.publishing.commands import app as publication_app
     from lakehouse.quarantine.commands import app as quarantine_app
     from lakehouse.schemas.commands import app as contracts_app
 

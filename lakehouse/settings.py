@@ -77,7 +77,7 @@ class Settings(BaseSettings):
         default=SecretStr(""), description="Redis, with the user of the metrics collector"
     )
     redis_admin_url: SecretStr = Field(
-        default=SecretStr(""), description="Redis, with its administrator (only for `okr installation audit`)"
+        default=SecretStr(""), description="Redis, with its administrator (`okr installation audit`, `okr redis users`)"
     )
 
     pg_superuser_dsn: SecretStr = SecretStr("")

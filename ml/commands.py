@@ -25,12 +25,15 @@ def train(seed: Seed = None) -> None:
     """Train a model on the published feature mart and register it as challenger."""
     from dataclasses import replace
 
+    from lakehouse.operator_actions import recorded
     from lakehouse.settings import load_settings
     from ml.hyperparameters import Hyperparameters
     from ml.train import train_and_register
 
     base = Hyperparameters() if seed is None else replace(Hyperparameters(), seed=seed)
-    result = train_and_register(load_settings(), base)
+    with recorded("model.trained", "challenger") as details:
+        result = train_and_register(load_settings(), base)
+        details |= {"version": result.version, "seed": base.seed}
     typer.echo(
         f"Version {result.version} registered as challenger after {result.seconds:.1f} s; held out: {result.held_out}; "
         f"publication {result.publication_id}; sha256 {result.sha256[:16]}."

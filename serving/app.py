@@ -30,7 +30,7 @@ from serving.http.access_log import json_writer, text_writer
 from serving.http.request_guard import RequestGuard
 from serving.limits.load_shedding import LoadShedding
 from serving.models.routes import router as models
-from serving.observability import health_routes
+from serving.observability import health_routes, metrics_routes
 from serving.openapi import document as openapi
 from serving.predictor.routes import router as predictor
 from serving.processes.shutdown_signals import on_shutdown_signal
@@ -117,8 +117,8 @@ def _with_routes(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
     )  # fmt: skip
     v1 = (check_ins, writes, lists, live, data, alerts)
     for router in (
-        health_routes.router, auth, sessions, keys, predictor, models, *v1, *admin, openapi.router, web, password_page,
-        alerts_page, sites, proxied,
+        health_routes.router, metrics_routes.router, auth, sessions, keys, predictor, models, *v1, *admin,
+        openapi.router, web, password_page, alerts_page, sites, proxied,
     ):  # fmt: skip
         app.include_router(router)
     return app

@@ -1,4 +1,4 @@
-"""The model and its rivals. Each forecasts check-ins (`test`) from closed key results of earlier cycles (`train`)."""
+"""The model and its reference forecasts. Each forecasts check-ins (`test`), learning from earlier cycles (`train`)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

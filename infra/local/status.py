@@ -12,8 +12,9 @@ from infra.local.processes import proportional_bytes, stack_processes
 from infra.local.services import services_of
 from infra.local.stack import Stack
 from infra.local.supervisor import Supervisor
-from lakehouse import publication, publication_hold_reasons, quarantine
+from lakehouse import quarantine
 from lakehouse.errors import OkrError
+from lakehouse.publishing import hold_reasons, publication
 from lakehouse.settings import Settings
 
 # The names that `okr env` prints, with the names of their values in stack.env.
@@ -89,7 +90,7 @@ def publication_lines(settings: Settings) -> list[str]:
     """Describe the current publication and each hold, which explains why there is no newer one."""
     dsn = settings.require("dsn_serving")
     try:
-        published, held = publication.current(dsn), publication_hold_reasons.holds(dsn)
+        published, held = publication.current(dsn), hold_reasons.holds(dsn)
         withheld, flagged = quarantine.review_counts(dsn)
     except (OkrError, psycopg.Error):
         return ["The warehouse does not respond, so the current publication is unknown."]

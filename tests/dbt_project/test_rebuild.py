@@ -11,7 +11,7 @@ import pytest
 from lakehouse.contracts.key_result import KeyResultArchived
 from lakehouse.contracts.objective import ObjectiveDefined
 from lakehouse.contracts.team import TeamDefined
-from lakehouse.marts_build import prepare_build
+from lakehouse.publishing.marts_build import prepare_build
 from tests.dbt_project.random_log import random_log
 
 PLACE = {"kafka_partition", "kafka_offset"}  # only the position of an event in the log may differ

@@ -17,7 +17,7 @@ from expectations.gx_runner import TableLocation, validate
 from expectations.rules import Suite
 from ingestion.loading.direct import copy_events
 from lakehouse.errors import GateFailed, PermanentError
-from lakehouse.publication import publish
+from lakehouse.publishing.publication import publish
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
 from tests.expectations.conftest import dbt_build, simulated_log

@@ -10,13 +10,13 @@ from ingestion.contract_validation import DecodedEvent, EncodedEvent, decode, en
 from ingestion.loading.direct import copy_into_raw
 from ingestion.sources.simulator import messages, organisation, scale_of
 from ingestion.state.store import StateStore
-from lakehouse import marts_build, publication
 from lakehouse.contracts import TOPICS
 from lakehouse.contracts.alert import AlertChanged
 from lakehouse.contracts.check_in import CheckInRecorded
 from lakehouse.contracts.cycle import CycleDefined
 from lakehouse.contracts.key_result import KeyResultDefined
 from lakehouse.errors import ContractViolation
+from lakehouse.publishing import marts_build, publication
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
 from ml import model_registry

@@ -26,7 +26,7 @@ PRELOADED = {
         "ingestion.contract_validation",
         "ingestion.loading",
         "ingestion.spool",
-        "lakehouse.publication",
+        "lakehouse.publishing.publication",
         "ml.champion",
         "pandas",
         "pgpq",

@@ -50,6 +50,8 @@ def test_a_unit_loads_the_secrets_of_its_service(kind: type[Service]) -> None:
     expected = {name.lower() for name in (*kind.secrets, *encryption)} | OTHERS.get(kind.name, set())
     if kind in CLIENTS_OF_AIRFLOW:
         expected.add("okr_client_key")
+    if kind is Metrics:  # the key of its certificate, for Prometheus
+        loaded.remove("metrics_key:/etc/okr/tls/metrics-key.pem")
     kafka = f"okr_kafka_password:/etc/okr/secrets/okr_kafka_password_{kind.kafka_user.removeprefix('okr-')}"
     files = [f"{name}:/etc/okr/secrets/{name}" for name in expected]
     assert sorted(loaded) == sorted([*files, kafka] if kind.kafka_user else files)

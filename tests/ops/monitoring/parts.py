@@ -48,8 +48,8 @@ class Parts:
         self._running.clear()
 
     def token(self) -> dict[str, str]:
-        """Return the headers of a user of the API."""
-        login = {"username": "lead", "password": self.stack.env["OKR_LEAD_PASSWORD"]}
+        """Return the headers of an operator."""
+        login = {"username": "admin", "password": self.stack.env["OKR_ADMIN_PASSWORD"]}
         answer = httpx.post(f"{self.stack.env['OKR_API_URL']}/auth/token", data=login, timeout=30, trust_env=False)
         return {"Authorization": f"Bearer {answer.raise_for_status().json()['access_token']}"}
 

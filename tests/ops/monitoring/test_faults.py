@@ -250,7 +250,7 @@ def _stop_the_stores(watched: Watched, check_in: Callable[[int], EncodedEvent]) 
 
 
 def _get(watched: Watched, headers: dict[str, str]) -> int:
-    url = f"{watched.parts.stack.env['OKR_API_URL']}/v1/key-results?limit=1"
+    url = f"{watched.parts.stack.env['OKR_API_URL']}/admin/gate-results?limit=1"
     try:
         return httpx.get(url, headers=headers, timeout=30, trust_env=False).status_code
     except httpx.TransportError:

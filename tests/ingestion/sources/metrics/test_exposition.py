@@ -63,6 +63,7 @@ def test_the_names_for_rules_and_dashboards_are_those_of_the_exporter() -> None:
 
 
 def test_the_readings_of_a_failed_measurement_disappear_and_come_back() -> None:
+    """The others stay: an exception within a collector empties the whole page (prometheus/client_python#84)."""
     exposed = Exposition()
     exposed.expect("spool", 10)
     fill = Reading("okr_spool_fill_ratio", 0.25, {"spool": "okr-api"})
@@ -92,7 +93,7 @@ def test_a_measurement_that_hangs_is_down_and_does_not_show_old_values(monkeypat
 
 
 def test_a_value_that_is_measured_twice_and_strange_labels_leave_the_page_valid() -> None:
-    """Duplicate series and unescaped labels make a whole page invalid (prometheus/client_python issues 224 and 415)."""
+    """Prometheus drops duplicate series at each scrape (akpw/mktxp#159); unescaped labels break the page."""
     exposed = Exposition()
     exposed.expect("files", 10)
     strange = 'a "quoted" \\ path\nof two lines \N{SNOWMAN}'

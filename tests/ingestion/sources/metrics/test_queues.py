@@ -12,6 +12,7 @@ from ingestion.consumer_groups import STATE_GROUP as STATE
 from ingestion.contract_validation import EncodedEvent
 from ingestion.landing.consumer import land
 from ingestion.loading import load
+from ingestion.sources.metrics import queues
 from ingestion.sources.metrics.families import Reading
 from ingestion.sources.metrics.queues import Group, consumer_lag, spool_depth, waiting_for_raw
 from ingestion.sources.metrics.service_probes import kafka_up, postgresql_up, redis_up
@@ -69,6 +70,15 @@ def test_the_backlog_of_each_group_and_of_raw_is_counted(
     load(settings)
     assert waiting(waiting_for_raw(settings, groups[0], "h"), "waiting_for_raw") == {"okr-load": 0.0}
     assert [each.value for each in spool_depth(settings, "h")] == [0.0] * 4
+
+
+def test_a_lag_is_never_negative_and_deleted_messages_do_not_count() -> None:
+    """Users of Kafka exporters saw both (danielqsj/kafka_exporter#169, seglo/kafka-lag-exporter#37)."""
+    ahead, deleted, normal = ("a", 0), ("b", 0), ("c", 0)
+    starts = {ahead: 0, deleted: 1_000_000, normal: 0}
+    ends = {ahead: 10, deleted: 1_000_000, normal: 10}
+    unread = queues._unread_by_topic(starts, ends, {ahead: 12, deleted: 5, normal: 4})
+    assert unread == {"a": 0, "b": 0, "c": 6}
 
 
 def test_services_that_respond_are_up_and_others_are_down(settings: Settings, groups: list[Group]) -> None:

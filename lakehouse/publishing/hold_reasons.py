@@ -49,4 +49,4 @@ def holds(dsn: str) -> list[Hold]:
 def read_holds(connection: "Connection[Any]") -> list[Hold]:
     """Return the reasons why publications are on hold, using an open connection."""
     with connection.cursor(row_factory=class_row(Hold)) as cursor:
-        return cursor.execute(read_sql("lakehouse", "publication_hold_reasons").encode()).fetchall()
+        return cursor.execute(read_sql("lakehouse.publishing", "hold_reasons").encode()).fetchall()

@@ -1,7 +1,7 @@
 """Write-audit-publish: dbt builds into hidden schemas, a gate checks the build, and one transaction switches all marts.
 
 Readers use the views in `marts` and `ml`. dbt builds into `marts_build` and `ml_build`. `publish` turns the build into
-an immutable version (`marts_v<id>`, `ml_v<id>`) and makes the views show it (`lakehouse.publishing`). The two
+an immutable version (`marts_v<id>`, `ml_v<id>`) and makes the views show it (`switch_views.py`, `views.py`). The two
 previous versions are retained (KEPT_VERSIONS), so a rollback is a single transaction, too. After a rollback,
 publications are on hold until `resume`; otherwise the next run would publish the same data again.
 """
@@ -16,8 +16,8 @@ from psycopg import sql
 from psycopg.rows import class_row
 
 from lakehouse.errors import NotPossible, PermanentError
-from lakehouse.marts_build import Build, build_of, publisher, read_metadata, require_build_of, run_file
 from lakehouse.publishing import views
+from lakehouse.publishing.marts_build import Build, build_of, publisher, read_metadata, require_build_of, run_file
 from lakehouse.publishing.old_versions import drop_old_versions
 from lakehouse.publishing.switch_views import switch_to
 from lakehouse.warehouse import connect, read_sql
@@ -135,7 +135,7 @@ def rollback(dsn_transform: str, *, current_publication_id: int | None = None) -
             restored_before = _current_if_rolled_back(connection, current_publication_id)
             if restored_before is not None:
                 return Rollback(restored_before, is_changed=False)
-        older = connection.execute(read_sql("lakehouse", "rollback_target").encode()).fetchone()
+        older = connection.execute(read_sql("lakehouse.publishing", "rollback_target").encode()).fetchone()
         if older is None:
             raise NotPossible("There is no older publication to roll back to.")
         connection.execute("UPDATE ops.publication SET rolled_back_at = now(), resumed_at = NULL WHERE is_current")
@@ -254,6 +254,6 @@ def _record(connection: "Connection[Any]", values: Mapping[str, Any]) -> int:
     documents = {name: json.dumps(values[name], default=str) for name in ("offsets", "gate", "rows")}
     times = {"published_at": datetime.now(UTC), "data_as_of": as_of[0]}
     row = connection.execute(
-        read_sql("lakehouse", "record_publication").encode(), {**values, **documents, **times}
+        read_sql("lakehouse.publishing", "record_publication").encode(), {**values, **documents, **times}
     ).fetchone()
     return int(row[0])  # type: ignore[index]

@@ -7,9 +7,10 @@ from typer.testing import CliRunner
 
 from expectations.gate_decision import GateReport, RuleResult, SuiteResult
 from expectations.gate_results import save
-from lakehouse import publication, step_failure
-from lakehouse.publication_commands import app
-from lakehouse.publication_hold_reasons import Hold, holds
+from lakehouse import step_failure
+from lakehouse.publishing import publication
+from lakehouse.publishing.commands import app
+from lakehouse.publishing.hold_reasons import Hold, holds
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
 from tests.lakehouse.marts import publish

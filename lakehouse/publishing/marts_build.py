@@ -140,4 +140,4 @@ def publisher(dsn_transform: str) -> "Iterator[Connection[Any]]":
 
 def run_file(connection: "Connection[Any]", name: str, **parts: sql.Composable) -> None:
     """Run a .sql file of this package with its placeholders filled in."""
-    connection.execute(sql.SQL(read_sql("lakehouse", name)).format(**parts))
+    connection.execute(sql.SQL(read_sql("lakehouse.publishing", name)).format(**parts))

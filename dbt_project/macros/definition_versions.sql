@@ -1,5 +1,6 @@
 {#-
 The history of an entity type, from events that contain the full state of an entity. Grain: one row per id and version.
+The versions of check-ins, which are corrected and repeated, are in int_check_in_version.sql.
 
 A version is valid from the time it occurred until the next version. If two versions have the same time, the one logged
 later (see log_order) replaces the other, which is never valid but remains as a record of what was known. An event that
@@ -14,7 +15,7 @@ equal.
 known_from and known_to are the period in which a version was the newest known one. For the version recorded first,
 known_from is -infinity; its recorded_at shows when it actually became known.
 -#}
-{% macro versions(events, entity_type) -%}
+{% macro definition_versions(events, entity_type) -%}
     {%- set id = entity_type ~ '_id' -%}
     {%- set columns = definition_columns(entity_type) -%}
     {%- set content = columns | join(', ') -%}

@@ -17,7 +17,7 @@ def _line(publication: object) -> str:
 
 
 def _show_holds(dsn: str) -> None:
-    from lakehouse.publication_hold_reasons import holds
+    from lakehouse.publishing.hold_reasons import holds
 
     for hold in holds(dsn):
         typer.echo(hold)
@@ -26,7 +26,7 @@ def _show_holds(dsn: str) -> None:
 @group.command("list")
 def list_() -> None:
     """Show recent publications, newest first, and, if publications are on hold, the reasons."""
-    from lakehouse import publication
+    from lakehouse.publishing import publication
 
     dsn = load_settings().require("dsn_serving")
     for row in publication.history(dsn):
@@ -37,7 +37,7 @@ def list_() -> None:
 @group.command()
 def current() -> None:
     """Show the current publication and, if publications are on hold, the reasons."""
-    from lakehouse import publication
+    from lakehouse.publishing import publication
 
     dsn = load_settings().require("dsn_serving")
     row = publication.current(dsn)
@@ -49,8 +49,8 @@ def current() -> None:
 @group.command()
 def rollback() -> None:
     """Roll back to the previous publication. New publications are then on hold until `okr publication resume`."""
-    from lakehouse import publication
     from lakehouse.operator_actions import recorded
+    from lakehouse.publishing import publication
 
     with recorded("publication.rolled_back", "publications") as details:
         restored = publication.rollback(load_settings().require("dsn_transform")).restored
@@ -61,8 +61,8 @@ def rollback() -> None:
 @group.command()
 def resume() -> None:
     """End the hold after a rollback. Runs then publish again, so fix the cause of the rollback first."""
-    from lakehouse import publication
     from lakehouse.operator_actions import recorded
+    from lakehouse.publishing import publication
 
     with recorded("publication.resumed", "publications") as details:
         rolled_back = publication.resume(load_settings().require("dsn_transform"))
