@@ -99,6 +99,24 @@ def test_while_the_api_is_away_alertmanager_retries(receivers: Receivers, api: A
     assert len({each.payload.fingerprint for each in events}) == 20
 
 
+def test_an_alert_that_ends_while_the_api_is_away_is_not_recorded(
+    receivers: Receivers, api: Api, tmp_path: Path, log: Log
+) -> None:
+    """Alertmanager does not report the end of what it could not report. docs/alerting.md says so."""
+    with gate_to(api) as gate:
+        away = Receivers(f"http://127.0.0.1:{gate.port}", receivers.key_file)
+        with alertmanager(away, tmp_path) as manager:
+            manager.send(labels("Brief"))
+            until(lambda: manager.metric(REQUEST_FAILED) >= 1, "the notification has failed")
+            manager.send(labels("Brief"), ends_at=datetime.now(UTC))
+            until(lambda: not manager.alerts(), "the alert has ended")
+            gate.open()
+            manager.send(labels("Later"))
+            log.named("Later", 1)
+            log.read(3)
+    assert not [each for each in log.events if each.payload.alert == "Brief"]
+
+
 def test_an_invalid_key_is_noticed_and_replaced_while_alertmanager_runs(
     receivers: Receivers, api: Api, tmp_path: Path, log: Log
 ) -> None:
