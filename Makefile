@@ -39,9 +39,9 @@ SERVING_BENCHMARKS := $(addprefix tests/benchmarks/bench_,predict.py swap.py for
 
 ##@ Develop
 
-test: $(DEV) ## Run unit, integration and end-to-end tests on real embedded services
+test: $(DEV) ## Run unit, integration and end-to-end tests on real embedded services (SHARD=2/6: one of six parts)
 	@.ci/system-packages
-	.venv/bin/pytest -n 3 --dist loadscope --no-loadscope-reorder --ignore tests/faults --ignore tests/ops $(ARGS)
+	files=$(if $(SHARD),$$(.ci/shard $(SHARD))) && .venv/bin/pytest -n 3 --dist loadscope --no-loadscope-reorder --ignore tests/faults --ignore tests/ops $$files $(ARGS)
 
 test-faults: $(DEV) ## Run the short fault tests on real processes (minutes)
 	.venv/bin/pytest -n 2 --dist loadscope --no-loadscope-reorder tests/faults $(ARGS)
@@ -72,6 +72,9 @@ lint: $(DEV) ## Check style, architecture rules (.importlinter), dbt conventions
 
 scan: $(DEV) ## Scan the code, the history and the packages (unsafe code, secrets, licences, SBOM, vulnerabilities)
 	.venv/bin/python .ci/scan $(ARGS)
+
+check-docs: $(DEV) ## Check the documentation: links, commands, runbooks, settings
+	.venv/bin/pytest -q tests/test_readme.py tests/infra/test_runbooks.py tests/lakehouse/configuration
 
 type: $(DEV) ## Check types (mypy, strict)
 	.venv/bin/mypy lakehouse ingestion expectations ml serving infra dags
@@ -107,6 +110,10 @@ bench-peers: $(DEV) ## Compare landing and serving with other products, each ins
 	OKR_QUIX_PYTHON=$(CURDIR)/.venv/peers/bin/python OKR_MLSERVER=$(CURDIR)/.venv/peers-mlserver/bin OKR_BENTOML=$(CURDIR)/.venv/peers-bentoml/bin \
 		.venv/bin/pytest $(or $(ARGS),tests/benchmarks/peers) -o python_files='bench_*.py' -s
 
+hooks: $(DEV) ## Install the hooks of git (.pre-commit-config.yaml): format, lint, and no secrets in a commit
+	@.ci/peer pre-commit pre-commit==4.7.0
+	.venv/pre-commit/bin/pre-commit install
+
 lock: $(DEV) ## Resolve requirements/*.txt again after a change to pyproject.toml
 	.ci/lock
 
@@ -127,4 +134,4 @@ $(DEV): requirements/dev.txt pyproject.toml | .venv/bin/uv
 	@.ci/install dev $@
 	@touch $(STACK)
 
-.PHONY: demo up down status clean test test-faults test-chaos test-ops fuzz lint scan type client release bench bench-serving bench-forecasts bench-peers lock help
+.PHONY: demo up down status clean test test-faults test-chaos test-ops fuzz lint scan check-docs type client release bench bench-serving bench-forecasts bench-peers hooks lock help

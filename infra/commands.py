@@ -10,11 +10,14 @@ import typer
 from infra.alertmanager.commands import group as alertmanager
 from infra.analysts.commands import group as analysts
 from infra.audit.commands import group as installation
+from infra.backup.commands import group as backup
+from infra.backup.commands import restore
 from infra.certificates.commands import group as certificates
 from infra.deploy.commands import app as deployment
 from infra.firewall.commands import group as firewall
 from infra.grafana.commands import group as grafana
 from infra.kafka.commands import group as kafka
+from infra.logs.commands import group as logs
 from infra.migrations.commands import app as migrations
 from infra.nginx.commands import group as nginx
 from infra.postgres.commands import group as postgres
@@ -36,10 +39,13 @@ app.add_typer(server, name="server", hidden=True)  # systemd units run it
 app.add_typer(nginx, name="nginx")
 app.add_typer(kafka, name="kafka")
 app.add_typer(grafana, name="grafana")
+app.add_typer(logs, name="logs")
 app.add_typer(postgres, name="postgres")
 app.add_typer(redis, name="redis")
 app.add_typer(secrets, name="secrets")
 app.add_typer(certificates, name="certificates")
+app.add_typer(backup, name="backup")
+app.command()(restore)
 INTERRUPTED = 130  # exit status of a process that Ctrl-C interrupted
 
 Only = Annotated[
@@ -67,7 +73,9 @@ def up(only: Only = None, tls: Tls = None, monitoring: Monitor = None) -> None:
     from infra.local.services import select
     from infra.local.stack import open_stack
     from infra.local.start import up as start
+    from infra.logs.prune import delete_old
     from infra.nginx.apply import nginx_program
+    from lakehouse.settings import load_settings
 
     started = time.monotonic()
     if tls:
@@ -85,6 +93,7 @@ def up(only: Only = None, tls: Tls = None, monitoring: Monitor = None) -> None:
             err=True,
         )
         raise typer.Exit(INTERRUPTED) from None
+    delete_old(stack.state / "logs", load_settings(stack.state).log_retention_days)
     typer.echo(f"The stack is up after {time.monotonic() - started:.0f} s. State and logs: {stack.state}")
     if only is None:
         _show_endpoints(stack)

@@ -48,14 +48,23 @@ def consume_land(drain: Drain = False) -> None:
 
 
 @consume.command("state")
-def consume_state(drain: Drain = False) -> None:
+def consume_state(
+    drain: Drain = False,
+    from_lake: Annotated[
+        bool, typer.Option("--from-lake", help="Apply what the lake has and Kafka lost, then end (after a restore).")
+    ] = False,
+) -> None:
     """Keep the state tables (app.*) and the live figures in Redis up to date.
 
     On SIGTERM, finish the current batch and stop.
     """
     from ingestion.state.consumer import consume_state
+    from ingestion.state.from_lake import apply_from_lake
 
     settings = load_settings()
+    if from_lake:
+        typer.echo(f"Applied {apply_from_lake(settings):,} events from the lake.")
+        return
     _keep_running(lambda stop: consume_state(settings, stop, drain=drain), drain=drain)
 
 
@@ -194,7 +203,7 @@ def _keep_running(work: Callable[[threading.Event], int], *, drain: bool) -> Non
         typer.Exit: with status 3 if the error requires manual intervention. A supervisor must not restart a process
             that exits with this status.
     """
-    from lakehouse.logs import get_logger
+    from lakehouse.logs import get_logger, report_error
 
     log = get_logger(__name__)
     # Batches contain no reference cycles. Searching thousands of messages for them would take a tenth of the CPU time.
@@ -223,7 +232,7 @@ def _keep_running(work: Callable[[threading.Event], int], *, drain: bool) -> Non
             report_alive()  # it waits for another server, and does not hang
             stop.wait(pause)
         except PermanentError as error:
-            sys.stderr.write(f"okr: {error}\n")
+            report_error(error)
             raise typer.Exit(NEEDS_INTERVENTION) from error
         else:
             log.info("stopped", rows=rows)

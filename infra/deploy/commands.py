@@ -70,6 +70,21 @@ def status(config: Config = CONFIG) -> None:
             typer.echo(line)
 
 
+@app.command()
+def check(
+    version: Annotated[str | None, typer.Argument(help="The release that must serve. Default: any.")] = None,
+    config: Config = CONFIG,
+) -> None:
+    """Check that the release serves and predicts as registered, and that all workers run it. Nothing is changed."""
+    from infra.deploy.check import check_host
+    from lakehouse.settings import load_settings
+
+    with _explained():
+        host, units = _host(config)
+        for line in check_host(host, units, load_settings(), version):
+            typer.echo(line)
+
+
 @contextmanager
 def _deployment(config: Path) -> "Iterator[Deployment]":
     from infra.deploy.deployment import Deployment

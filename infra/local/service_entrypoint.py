@@ -14,6 +14,8 @@ from infra.local.service_starts import count_start
 from infra.local.services import service
 from infra.local.stack import open_stack
 from lakehouse.errors import OkrError, PermanentError
+from lakehouse.log_records.schema import SERVICE
+from lakehouse.logs import configure_logging, get_logger
 
 
 def main(name: str, state: Path) -> None:
@@ -39,4 +41,7 @@ if __name__ == "__main__":
     try:
         main(sys.argv[1], Path(os.environ["OKR_STATE"]))
     except (OkrError, OSError) as error:
-        sys.exit(f"{sys.argv[1]} cannot start: {error}")
+        os.environ[SERVICE] = sys.argv[1]
+        configure_logging(as_json=True)
+        get_logger(__name__).critical(f"{sys.argv[1]} cannot start: {error}")
+        sys.exit(1)

@@ -29,9 +29,10 @@ SUPERVISOR_SETTINGS = Path("run", "supervisord.conf")  # below the state folder
 MAX_ARTIFACT_URI_LENGTH = 150
 # Everything that the stack and the demo create in a state folder.
 STATE_NAMES = (
-    "airflow", "dbt", "home", "kafka", "lake", "logs", "metrics", "mlflow", "postgres", "predictions",
-    "prometheus", "run", "sites", "spool", "tls",
-    "stack.env", "stack.lock", "demo.json", "forecasts.csv", "imported.sqlite", "rejected_rows.csv",
+    "airflow", "backup", "dbt", "home", "kafka", "lake", "logs", "metrics", "mlflow", "postgres", "predictions",
+    "prometheus", "replaced", "restore", "run", "sites", "spool", "tls",
+    "stack.env", "stack.lock", "restore.incomplete", "demo.json", "forecasts.csv", "imported.sqlite",
+    "rejected_rows.csv",
 )  # fmt: skip
 MIN_FREE_BYTES = 1_000_000_000
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
+from infra.backup.swap import require_complete
 from infra.local import kafka_jars
 from infra.local.base_service import Service
 from infra.local.code_fingerprint import has_outdated_code
@@ -17,6 +18,7 @@ from infra.local.stack import Stack, open_stack, prepare_stack
 from infra.local.state_lock import locked
 from infra.local.stop import stop_everything, stop_services_using
 from infra.local.supervisor import Supervisor
+from infra.logs.files import last_message
 from lakehouse.errors import NEEDS_INTERVENTION, OkrError, PermanentError, RetryableError
 
 POLL_SECONDS, SLOW_POLL_SECONDS, FREQUENT_POLL_LIMIT_SECONDS = 0.2, 1.0, 5
@@ -42,6 +44,7 @@ def up(state: Path, names: tuple[str, ...], say: Say, tls: bool | None = None, m
     """
     state = state.absolute()
     with locked(state):
+        require_complete(state)
         if "kafka" in names and kafka_jars.missing():
             say("Downloading Kafka (46 jars, 41 MB, once) ...")
             kafka_jars.fetch(say)
@@ -218,5 +221,4 @@ class _Startup:
 
     def _last_output(self, step: Service) -> str:
         log = self._logs / f"{step.name}.log"
-        lines = log.read_text(encoding="utf-8", errors="replace")[-2000:].splitlines() if log.exists() else []
-        return f"{lines[-1].strip() if lines else 'no output'} -- see {log}"
+        return f"{last_message(log, step.name)} -- see {log}"

@@ -18,7 +18,11 @@ UNITS = Path(infra.server.__file__).with_name("systemd")
 KAFKA, ROLES, REDIS = "`okr kafka`", "`okr postgres roles`", "`okr redis users`"
 AUDIT = "`okr installation audit`"
 BROKERS = "Kafka's brokers"
-OTHERS = {"owner": ("`okr migrate`", "`okr deploy`", "`okr keys`"), "loader": ("`okr keys`",)}
+OTHERS = {
+    "owner": ("`okr migrate`", "`okr deploy`", "`okr keys`"),
+    "loader": ("`okr keys`",),
+    "backup": ("`okr backup`",),
+}
 LOGIN = Password(size=15)
 _LOADED = re.compile(r"^LoadCredential=\w+:/etc/okr/secrets/okr_(\w+)$", re.MULTILINE)
 
@@ -50,6 +54,7 @@ SECRETS = (
     Secret("kafka_password_metrics", Password(), (KAFKA,)),
     Secret("kafka_password_airflow", Password(), (KAFKA,)),
     Secret("kafka_password_operator", Password(), (KAFKA, "`okr produce`", "`okr lake`")),
+    Secret("backup_password", Password(), ("`okr backup`", "`okr restore`")),
     Secret("field_encryption_key", KeyEncryptionKeys(), ("`okr keys`",)),
     Secret("jwt_secret", Password(size=64, least=32)),
     Secret("admin_password", LOGIN),

@@ -20,6 +20,7 @@ STATE, CONFIG, UNITS = Path("/var/lib/okr"), Path("/etc/okr"), Path("/etc/system
 # The state folder in /var/lib/okr by the first words of a command. Its owner runs the command.
 FOLDERS: Mapping[tuple[str, ...], str] = {
     (): "operator",  # root's
+    ("backup",): "backup",
     ("installation",): "",  # the audit checks all folders
     ("lake",): "land",
     ("load",): "land",

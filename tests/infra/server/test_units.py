@@ -22,8 +22,8 @@ OTHERS: Mapping[str, set[str]] = {
     **{f"airflow-{name}": AIRFLOW for name in ("scheduler", "dag-processor", "triggerer")},
 }
 LISTS = {
-    "After", "Environment", "ExecStartPre", "LoadCredential", "ReadWritePaths", "SetCredential", "SupplementaryGroups",
-    "Wants",
+    "After", "Environment", "EnvironmentFile", "ExecStartPre", "LoadCredential", "ReadWritePaths", "SetCredential",
+    "SupplementaryGroups", "Wants",
 }  # fmt: skip
 OWN: Iterable[type[Service]] = (Api, LandingWorker, StateWorker, Metrics, Guard)
 CLIENTS_OF_AIRFLOW = (Api, LandingWorker)  # which may be on another host
@@ -103,7 +103,10 @@ def test_the_units_that_a_deployment_changes_exist() -> None:
     assert {unit_of(name).name.partition("@")[0].removesuffix(".service") for name in names} == {
         f"okr-{name}" for name in names
     }
-    others = {"okr-migrate@.service", "okr-maintenance.service", "okr-certificates.service"}
+    others = {
+        "okr-migrate@.service", "okr-maintenance.service", "okr-certificates.service", "okr-backup.service",
+        "okr-backup-log.service", "okr-backup-verify.service",
+    }  # fmt: skip
     assert len(names) == len(list(UNITS.glob("*.service"))) - len(others), "each process is handed over"
 
 

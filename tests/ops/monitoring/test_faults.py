@@ -212,7 +212,20 @@ def _stop_landing(watched: Watched, check_in: Callable[[int], EncodedEvent]) -> 
 def _break_the_api(watched: Watched) -> None:
     """Freeze PostgreSQL while requests run, then stop it."""
     headers = watched.parts.token()
-    server = server_process(watched.parts.stack.state / "postgres")
+    for _ in range(5):
+        assert _get(watched, headers) == 200
+        time.sleep(0.5)
+    slow = ("ApiLatencyHigh", "ApiLatencyBudgetBurnFast", "ApiLatencyBudgetBurnSlow")
+    _repeat_until_fired(watched, lambda: _freeze_postgres(watched, headers), slow)
+    watched.parts.stop(Postgres)
+    failing = ("ApiErrorRate", "ApiErrorBudgetBurnFast", "ApiErrorBudgetBurnSlow")
+    _repeat_until_fired(watched, lambda: [_get(watched, headers) for _ in range(20)], failing)
+    watched.expect("a PostgreSQL that is away", "ServiceDown")
+
+
+def _freeze_postgres(watched: Watched, headers: dict[str, str]) -> None:
+    """Send requests that take 3 s because PostgreSQL does not answer meanwhile."""
+    server = server_process(Postgres(watched.parts.stack).data)
     assert server is not None
     processes = [server, *server.children()]
     with ThreadPoolExecutor(20) as pool:
@@ -220,20 +233,21 @@ def _break_the_api(watched: Watched) -> None:
             process.suspend()
         waiting = [pool.submit(_get, watched, headers) for _ in range(20)]
         time.sleep(3)
-        for process in processes:
+        for process in reversed(processes):
             process.resume()
         assert [each.result() for each in waiting]
-    watched.expect("a PostgreSQL that hangs", "ApiLatencyHigh", "ApiLatencyBudgetBurnFast", "ApiLatencyBudgetBurnSlow")
-    watched.parts.stop(Postgres)
 
-    def fails() -> bool:
-        for _ in range(20):
-            _get(watched, headers)
+
+def _repeat_until_fired(watched: Watched, fault: Callable[[], object], names: tuple[str, ...]) -> None:
+    started = time.monotonic()
+
+    def have_fired() -> bool:
+        fault()
         watched.seen = watched.server.firing() | watched.seen
-        return {"ApiErrorRate", "ApiErrorBudgetBurnFast", "ApiErrorBudgetBurnSlow"} <= watched.seen.keys()
+        return {*names} <= watched.seen.keys()
 
-    until(fails, "requests fail without PostgreSQL, and alerts fire", 90)
-    watched.expect("a PostgreSQL that is away", "ServiceDown")
+    until(have_fired, f"{', '.join(names)} fire", 120)
+    watched.seconds |= dict.fromkeys(names, time.monotonic() - started)
 
 
 def _stop_the_stores(watched: Watched, check_in: Callable[[int], EncodedEvent]) -> None:
