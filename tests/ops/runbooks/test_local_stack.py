@@ -78,9 +78,16 @@ class Stack:
         for line in local(page, "Fix"):
             self.run(line, (0,))
         for line in local(page, "Verify"):
-            until(lambda line=line: self.shell(line.text)[0] == 0, str(line), seconds=120, pause=1)
+            until(lambda line=line: self.passes(line), str(line), seconds=120, pause=1)
             self.ran.append(line)
         self.seconds[page] = time.monotonic() - started
+
+    def passes(self, line: Line) -> bool:
+        """Return whether a check passes. `okr status` also fails because this stack has no Airflow."""
+        status, said = self.shell(line.text)
+        if not line.text.endswith("okr status"):
+            return status == 0
+        return all(re.search(rf"\b{name} .*RUNNING", said) for name in SERVICES.split(","))
 
     def okr(self, *words: str) -> str:
         """Run a command of the test's own."""
