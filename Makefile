@@ -20,8 +20,8 @@ unexport BASH_ENV ENV CDPATH
 demo: $(STACK) ## Run the whole pipeline on real services, with a simulated organisation or your own DATA=<folder>
 	$(OKR) demo $(if $(DATA),--data "$(DATA)")
 
-up: $(STACK) ## Start the stack and leave it running (TLS=1: with nginx in front, TLS=0: without)
-	$(OKR) up $(if $(TLS),$(if $(filter 0,$(TLS)),--no-tls,--tls))
+up: $(STACK) ## Start the stack and leave it running (TLS=1: with nginx in front; MONITORING=1: with Prometheus; 0: without)
+	$(OKR) up $(if $(TLS),$(if $(filter 0,$(TLS)),--no-tls,--tls)) $(if $(MONITORING),$(if $(filter 0,$(MONITORING)),--no-monitoring,--monitoring))
 
 down: ## Stop all processes of the stack and keep its state
 	@if [ -x $(OKR) ]; then $(OKR) down; else echo "Nothing to stop: the environment is not set up (make up does it)."; fi

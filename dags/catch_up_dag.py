@@ -12,8 +12,8 @@ release). It compares the actual state with the expected one, so it does not nee
 
 - `start_catch_up_run`: the lake, the warehouse or Airflow could not be reached. The next run tries again. The task is
   skipped if everything is published, if a run is in progress, if okr_etl_dag is paused (Airflow drops events that are
-  announced to a paused DAG), for ten minutes after a failed run, and while publications are on hold
-  (`okr publication resume`).
+  announced to a paused DAG), for ten minutes after a failed run, and after a rollback until
+  `okr publication resume`.
 """
 
 from datetime import timedelta

@@ -1,13 +1,13 @@
 """Promote a registered version of the forecast model if it is better than the champion.
 
 **Purpose**: evaluate one version, by number or alias, on the held-out cycle, and make it the champion if it beats both
-the pacing rule and the current champion, as model_training_dag does with the version that it has trained. It has no
+the prior and the current champion, as model_training_dag does with the version that it has trained. It has no
 schedule: the admin API starts it (`POST /admin/models/{model_name}/promote`), because the API does not import the
 gate's libraries. On a host, `okr forecast promote` does the same.
 
 **Owner**: ml-platform
 
-**When it fails**, nothing changes for users. The champion, or the pacing rule if there is none, continues to serve
+**When it fails**, nothing changes for users. The champion, or the prior if there is none, continues to serve
 forecasts.
 
 - `promote`: the version does not exist, or it could not be evaluated; the task's log says why. The outcomes `kept` and

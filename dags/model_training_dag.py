@@ -1,12 +1,12 @@
 """Train a forecast model on the published feature mart and promote it if it is better.
 
 **Purpose**: every week, tune, train and evaluate a forecast model on the published feature mart, register it
-in MLflow, and make it the champion if it beats both the pacing rule and the current champion on the same held-out
+in MLflow, and make it the champion if it beats both the prior and the current champion on the same held-out
 cycle.
 
 **Owner**: ml-platform
 
-**When it fails**, nothing changes for users. The champion, or the pacing rule if there is none, continues to serve
+**When it fails**, nothing changes for users. The champion, or the prior if there is none, continues to serve
 forecasts.
 
 - `train`: the task's log says what was expected. To train by hand, run `okr forecast train`. The task is skipped, with

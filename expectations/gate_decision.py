@@ -109,7 +109,7 @@ class GateReport:
         return "\n".join([head, *lines])
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the report for JSON. `lakehouse.publication.publish` reads `passed` from it."""
+        """Return the report for JSON. `lakehouse.publishing.publication.publish` reads `passed` from it."""
         return {
             "gate": self.gate,
             "run_id": self.run_id,

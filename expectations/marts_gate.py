@@ -10,7 +10,7 @@ from expectations.gate_results import save
 from expectations.gx_runner import TableLocation, validate
 from expectations.rules import Suite, sql_rules
 from lakehouse.errors import GateFailed, PermanentError
-from lakehouse.publication import current
+from lakehouse.publishing.publication import current
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect, read_sql
 
@@ -35,6 +35,7 @@ TABLES = (
     ("user_activity", "fct_user_activity_daily", 0),
     ("host_metric", "fct_system_health_hourly", 0),
     ("pipeline_step", "fct_pipeline_run", 0),
+    ("alert", "fct_alert", 0),
     ("prediction", "fct_prediction", 0),
     ("reviewed_event", "fct_reviewed_event", 0),
     ("key_result_features", "key_result_features", 0),

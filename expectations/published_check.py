@@ -17,7 +17,7 @@ from expectations.rules import Suite, sql_rules
 from expectations.suites import drift
 from expectations.warehouse_snapshot import Snapshot, snapshot, up_to_date_publication
 from lakehouse.errors import GateFailed, PermanentError
-from lakehouse.publication import current
+from lakehouse.publishing.publication import current
 from lakehouse.settings import Settings
 
 GATE = "published"

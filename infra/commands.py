@@ -7,12 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from infra.alertmanager.commands import group as alertmanager
 from infra.analysts.commands import group as analysts
 from infra.audit.commands import group as installation
+from infra.backup.commands import group as backup
+from infra.backup.commands import restore
 from infra.certificates.commands import group as certificates
 from infra.deploy.commands import app as deployment
 from infra.firewall.commands import group as firewall
+from infra.grafana.commands import group as grafana
 from infra.kafka.commands import group as kafka
+from infra.logs.commands import group as logs
 from infra.migrations.commands import app as migrations
 from infra.nginx.commands import group as nginx
 from infra.postgres.commands import group as postgres
@@ -26,16 +31,21 @@ if TYPE_CHECKING:
 app = typer.Typer()
 app.add_typer(migrations)
 app.add_typer(deployment, name="deploy")
+app.add_typer(alertmanager, name="alertmanager")
 app.add_typer(analysts, name="analyst")
 app.add_typer(firewall, name="firewall")
 app.add_typer(installation, name="installation")
 app.add_typer(server, name="server", hidden=True)  # systemd units run it
 app.add_typer(nginx, name="nginx")
 app.add_typer(kafka, name="kafka")
+app.add_typer(grafana, name="grafana")
+app.add_typer(logs, name="logs")
 app.add_typer(postgres, name="postgres")
 app.add_typer(redis, name="redis")
 app.add_typer(secrets, name="secrets")
 app.add_typer(certificates, name="certificates")
+app.add_typer(backup, name="backup")
+app.command()(restore)
 INTERRUPTED = 130  # exit status of a process that Ctrl-C interrupted
 
 Only = Annotated[
@@ -48,30 +58,42 @@ Tls = Annotated[
     typer.Option("--tls/--no-tls", help="Put nginx in front of the stack, with HTTPS. Default: as before."),
 ]
 
+Monitor = Annotated[
+    bool | None,
+    typer.Option("--monitoring/--no-monitoring", help="Watch the stack with Prometheus. Default: as before."),
+]
+
 
 @app.command()
-def up(only: Only = None, tls: Tls = None) -> None:
+def up(only: Only = None, tls: Tls = None, monitoring: Monitor = None) -> None:
     """Start the stack or part of it, restart services whose code has changed, and wait until all are healthy."""
     import time
 
+    from infra.local.monitoring import check_programs
     from infra.local.services import select
     from infra.local.stack import open_stack
     from infra.local.start import up as start
+    from infra.logs.prune import delete_old
     from infra.nginx.apply import nginx_program
+    from lakehouse.settings import load_settings
 
     started = time.monotonic()
     if tls:
         nginx_program()  # raises an error before anything is started
+    if monitoring:
+        check_programs(_say)
     before = open_stack(_state())
+    is_watched = monitoring if monitoring is not None else before is not None and before.has_monitoring
     has_tls = tls if tls is not None else before is not None and before.has_tls
     try:
-        stack = start(_state(), select(only, tls=has_tls), _say, tls)
+        stack = start(_state(), select(only, tls=has_tls, monitoring=is_watched), _say, tls, monitoring)
     except KeyboardInterrupt:
         typer.echo(
             "Interrupted. The services that were started keep running: `okr up` continues, `okr down` stops them.",
             err=True,
         )
         raise typer.Exit(INTERRUPTED) from None
+    delete_old(stack.state / "logs", load_settings(stack.state).log_retention_days)
     typer.echo(f"The stack is up after {time.monotonic() - started:.0f} s. State and logs: {stack.state}")
     if only is None:
         _show_endpoints(stack)

@@ -3,7 +3,6 @@
 The script `okr` (infra/okr) runs this module in Python's isolated mode, which ignores all PYTHON* variables.
 """
 
-import os
 import sys
 from importlib.metadata import entry_points
 
@@ -12,7 +11,7 @@ import typer
 from lakehouse.configuration.foreign_exports import drop_foreign_exports
 from lakehouse.environment import isolate
 from lakehouse.errors import OkrError
-from lakehouse.logs import configure_logging
+from lakehouse.logs import configure_logging, is_json, log_fatal, report_error, report_remark
 from lakehouse.settings import state_folder
 
 GROUP = "okr_lakehouse.commands"
@@ -23,7 +22,7 @@ def build() -> typer.Typer:
     # Import this here, because psycopg reads the environment on import, and `main` has to clean the environment first.
     from lakehouse.configuration.commands import app as configuration_app
     from lakehouse.field_encryption.commands import app as keys_app
-    from lakehouse.publication_commands import app as publication_app
+    from lakehouse.publishing.commands import app as publication_app
     from lakehouse.quarantine.commands import app as quarantine_app
     from lakehouse.schemas.commands import app as contracts_app
 
@@ -40,16 +39,24 @@ def build() -> typer.Typer:
 
 
 def main() -> None:
-    """Run a command. An `OkrError` is printed as one line on standard error and sets the exit status, usually 1."""
+    """Run a command. An `OkrError` is printed as one line on standard error and sets the exit status, usually 1.
+
+    A service logs it, and any other exception, as one line of JSON (OKR_LOG_JSON).
+    """
+    configure_logging(as_json=is_json())
     try:
         state = state_folder()
         for remark in (*isolate(state), *drop_foreign_exports(state)):
-            sys.stderr.write(f"okr: {remark}\n")
-        configure_logging(as_json=os.environ.get("OKR_LOG_JSON", "").lower() in {"1", "true"})
+            report_remark(remark)
         build()(prog_name="okr")
     except OkrError as error:
-        sys.stderr.write(f"okr: {error}\n")
+        report_error(error)
         sys.exit(error.exit_status)
+    except Exception as error:
+        if not is_json():
+            raise
+        log_fatal(error)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

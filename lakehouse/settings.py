@@ -77,7 +77,7 @@ class Settings(BaseSettings):
         default=SecretStr(""), description="Redis, with the user of the metrics collector"
     )
     redis_admin_url: SecretStr = Field(
-        default=SecretStr(""), description="Redis, with its administrator (only for `okr installation audit`)"
+        default=SecretStr(""), description="Redis, with its administrator (`okr installation audit`, `okr redis users`)"
     )
 
     pg_superuser_dsn: SecretStr = SecretStr("")
@@ -88,11 +88,23 @@ class Settings(BaseSettings):
     dsn_transform: SecretStr = SecretStr("")
     dsn_serving: SecretStr = SecretStr("")
     dsn_organisation: SecretStr = SecretStr("")
+    dsn_backup: SecretStr = Field(default=SecretStr(""), description="PostgreSQL, with the role of backups")
     dsn_analyst: SecretStr = SecretStr("")
 
     field_encryption_key: SecretStr = Field(
         default=SecretStr(""),
         description="keys that wrap the keys of persons, one per line, the current one first (okr keys)",
+    )
+
+    backup_repository: str = Field(
+        default="", description="restic repository of `okr backup`: a folder on another disk, s3:https://..., sftp:..."
+    )
+    backup_password: SecretStr = Field(default=SecretStr(""), description="the password of this repository")
+    backup_retention_days: int = Field(
+        default=35, ge=1, description="days to whose every moment `okr restore --at` can go back"
+    )
+    backup_kafka_data: str = Field(
+        default="", description="data folder (log.dirs) of the Kafka broker on this host, for `okr backup`"
     )
 
     airflow_dsn: SecretStr = Field(default=SecretStr(""), description="Airflow's own database")
@@ -112,6 +124,10 @@ class Settings(BaseSettings):
     mlflow_password: SecretStr = SecretStr("")
     mlflow_store_uri: SecretStr = SecretStr("")
     mlflow_artifacts: str = ""
+    alertmanager_url: str = Field(default="", description="Alertmanager, for the page of alerts")
+    runbooks_url: str = Field(
+        default="", description="address before `docs/runbooks/...` in the links of the page of alerts"
+    )
 
     api_url: str = ""
     api_port: int = 0
@@ -121,6 +137,21 @@ class Settings(BaseSettings):
     )
     metrics_token: SecretStr = Field(
         default=SecretStr(""), description="bearer token for GET /metrics; without it, no one may read them"
+    )
+    metrics_address: str = Field(
+        default="", description="address and port at which `okr produce metrics` serves Prometheus; empty: not at all"
+    )
+    metrics_certificate: str = Field(
+        default="",
+        description="its certificate (PEM); clients then need one that an authority in OKR_CA_FILE has signed",
+    )
+    metrics_key: str = Field(default="", description="path of the key of this certificate")
+    certificates_dir: Path = Field(
+        default=Path("/etc/okr/tls"), description="folder of the certificates whose end `okr produce metrics` reports"
+    )
+    metrics_dir: Path = Field(
+        default_factory=lambda values: values["state"] / "metrics",
+        description="folder in which commands leave metrics as files",
     )
     jwt_secret: SecretStr = SecretStr("")
     admin_password: SecretStr = SecretStr("")
@@ -164,6 +195,15 @@ class Settings(BaseSettings):
     sites_dir: Path = Field(default_factory=lambda values: values["state"] / "sites")
     dbt_target_dir: Path = Field(default_factory=lambda values: values["state"] / "dbt")
     log_json: bool = Field(default=False, description="JSON lines instead of text, for services")
+    log_level: str = Field(
+        default="INFO",
+        description="least level that is logged: DEBUG, INFO, WARN, ERROR or FATAL, also for modules: "
+        "INFO,serving.auth=DEBUG",
+    )
+    log_retention_days: int = Field(
+        default=30, ge=1, description="days for which rotated log files and the logs of Airflow's tasks are kept"
+    )
+    logs_url: str = Field(default="", description="VictoriaLogs, for `okr logs --store`, such as http://127.0.0.1:9428")
 
     @classmethod
     def settings_customise_sources(

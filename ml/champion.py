@@ -43,7 +43,7 @@ def champion_version(settings: Settings, *, query_server: bool = False) -> str |
 def set_champion(settings: Settings, version: str | None) -> None:
     """Make a version the champion and record the previous champion in one of its tags.
 
-    If `version` is None, remove the champion's alias, so that the pacing rule serves forecasts.
+    If `version` is None, remove the champion's alias, so that the prior serves forecasts.
 
     Raises:
         PermanentError: there is no such version.
@@ -124,7 +124,7 @@ def _champions(mlflow: Any) -> Champions:
     champion = find_version(mlflow, MODEL_NAME, CHAMPION)
     if champion is None:
         raise NotPossible(
-            "There is no champion, so the pacing rule serves forecasts and nothing can be rolled back. "
+            "There is no champion, so the prior serves forecasts and nothing can be rolled back. "
             "`okr forecast models` lists all versions."
         )
     current, earlier = str(champion.version), list[str]()

@@ -35,7 +35,7 @@ def evaluate_champion(settings: Settings, other_forecasts: Path | None = None) -
     if version is None:
         check_outcomes(history.take(split_at(history, trainable_periods(history)[-1]).train))
         raise PermanentError(
-            "There is no champion, so the pacing rule serves forecasts. "
+            "There is no champion, so the prior serves forecasts. "
             "Run `okr forecast train`, then `okr forecast promote`."
         )
     model = model_registry.load(settings, version, "evaluated")

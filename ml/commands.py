@@ -25,12 +25,15 @@ def train(seed: Seed = None) -> None:
     """Train a model on the published feature mart and register it as challenger."""
     from dataclasses import replace
 
+    from lakehouse.operator_actions import recorded
     from lakehouse.settings import load_settings
     from ml.hyperparameters import Hyperparameters
     from ml.train import train_and_register
 
     base = Hyperparameters() if seed is None else replace(Hyperparameters(), seed=seed)
-    result = train_and_register(load_settings(), base)
+    with recorded("model.trained", "challenger") as details:
+        result = train_and_register(load_settings(), base)
+        details |= {"version": result.version, "seed": base.seed}
     typer.echo(
         f"Version {result.version} registered as challenger after {result.seconds:.1f} s; held out: {result.held_out}; "
         f"publication {result.publication_id}; sha256 {result.sha256[:16]}."
@@ -78,7 +81,7 @@ def backtest(
 def promote(
     version: Annotated[str, typer.Argument(help="Alias or number of the version to evaluate.")] = "challenger",
 ) -> None:
-    """Make a version the champion if it beats the pacing rule and the current champion on the held-out cycle."""
+    """Make a version the champion if it beats the prior and the current champion on the held-out cycle."""
     from lakehouse.operator_actions import recorded
     from lakehouse.settings import load_settings
     from ml.model_registry import MODEL_NAME
@@ -127,14 +130,12 @@ def models() -> None:
 
     listed = model_registry.versions(load_settings())
     if not listed:
-        typer.echo(
-            "No model is registered, so the pacing rule serves forecasts. Run `okr forecast train` to train one."
-        )
+        typer.echo("No model is registered, so the prior serves forecasts. Run `okr forecast train` to train one.")
     for each in listed:
-        brier, rule = (each.metrics.get(f"{name}_brier", float("nan")) for name in ("model", "pacing_rule"))
+        brier, rule = (each.metrics.get(f"{name}_brier", float("nan")) for name in ("model", "prior"))
         typer.echo(
             f"{each.version:>4}  {each.created_at:%Y-%m-%d %H:%M:%S}Z  {','.join(each.aliases) or '-':20}  "
-            f"held-out cycle {each.tags.get('held_out', '-')}  Brier {brier:.4f} (pacing rule {rule:.4f})  "
+            f"held-out cycle {each.tags.get('held_out', '-')}  Brier {brier:.4f} (prior {rule:.4f})  "
             f"publication {each.tags.get('publication_id', '-')}  sha256 {each.tags.get('sha256', '')[:16]}"
         )
 
@@ -145,7 +146,7 @@ def golden(
 ) -> None:
     """Print the golden rows of a version with their outputs as JSON. `okr deploy` checks new releases with them.
 
-    The outputs are null if the registry has none for this version, for example because the pacing rule serves.
+    The outputs are null if the registry has none for this version, for example because the prior serves.
     """
     import json
 
@@ -182,4 +183,4 @@ def _print_decision(decision: "Decision") -> None:
     typer.echo(
         f"Version {decision.version}: {decision.outcome}. {decision.reason} Evaluated on {decision.rows} check-ins."
     )
-    typer.echo("The champion serves forecasts." if decision.serving == "model" else "The pacing rule serves forecasts.")
+    typer.echo("The champion serves forecasts." if decision.serving == "model" else "The prior serves forecasts.")

@@ -95,10 +95,10 @@ def check_outcomes(rows: Rows) -> None:
     if len(outcomes) < MIN_KEY_RESULTS:
         raise InsufficientData(
             f"A model needs at least {MIN_KEY_RESULTS} closed key results with check-ins in closed cycles, found "
-            f"{len(outcomes)}. The pacing rule serves forecasts until more have closed."
+            f"{len(outcomes)}. The prior serves forecasts until more have closed."
         )
     if achieved in (0, len(outcomes)):
         raise InsufficientData(
             f"All {len(outcomes)} closed key results have the same outcome ({'none' if achieved == 0 else 'all'} "
-            "achieved), so no model can be trained. The pacing rule serves forecasts until both outcomes exist."
+            "achieved), so no model can be trained. The prior serves forecasts until both outcomes exist."
         )

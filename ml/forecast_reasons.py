@@ -57,6 +57,18 @@ def row_reasons(row: Row, contributions: Mapping[str, float]) -> tuple[str, ...]
     return (*_strongest(row, effects), *_staleness(row))
 
 
+def prior_reasons(row: Row, contributions: Mapping[str, float]) -> tuple[str, ...]:
+    """Return the reasons of a forecast by the prior, which has only some of the contributions."""
+    every = {name: contributions.get(name, 0.0) for names in THEMES.values() for name in names}
+    if row["check_ins"]:
+        return row_reasons(row, every)
+    assumed = (
+        f"There is no check-in yet, {percent(row['elapsed_ratio'])} into the cycle, so the value is assumed to be at "
+        "its baseline."
+    )
+    return (assumed, *row_reasons({**row, "days_since_check_in": 0.0}, every))
+
+
 def no_check_in_reason(row: Row, share: float) -> tuple[str, ...]:
     """Return the reason for the forecast of a key result without check-ins."""
     return (

@@ -1,4 +1,4 @@
-"""The interface of forecasters, implemented by the trained model and the pacing rule."""
+"""The interface of forecasters, implemented by the trained model and the prior."""
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol
@@ -10,7 +10,7 @@ class Forecast(msgspec.Struct, frozen=True):
     """P(final score >= 0.7), bounds of the final score (0-1), and reasons in plain language, strongest first.
 
     `contributions` are the effects of the features on `margin`, the log-odds of the probability. With the base value
-    (`base`), they add up to it. A rule has neither.
+    (`base`), they add up to it. Every forecast of a key result with check-ins has both.
     """
 
     probability: float
@@ -26,12 +26,12 @@ class Forecaster(Protocol):
 
     @property
     def role(self) -> str:
-        """Return `model` or `pacing_rule`."""
+        """Return `model` or `prior`."""
         ...
 
     @property
     def version(self) -> str:
-        """Return the version number in the registry, or `pacing_rule`."""
+        """Return the version number in the registry, or `prior`."""
         ...
 
     def forecast(self, records: Sequence[Mapping[str, object]]) -> list[Forecast]:

@@ -1,4 +1,4 @@
-"""Promote a version to champion only if it beats the current champion and the pacing rule."""
+"""Promote a version to champion only if it beats the current champion and the prior."""
 
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -14,7 +14,7 @@ from ml.feature_rows import Rows
 from ml.fit_model import InsufficientData
 from ml.forecast_model import ForecastModel
 from ml.forecast_scores import brier_score
-from ml.pacing_rule import pacing_probability
+from ml.prior_forecast import prior_probabilities
 from ml.train_test_split import Period, closed_periods, evaluable_periods, labelled, split_at
 
 MIN_GAIN = 1e-6  # of the Brier score; retraining on the same data must not count as an improvement
@@ -25,17 +25,17 @@ class Decision:
     """The gate's decision, including the forecaster that serves forecasts from now on.
 
     `outcome` is "promoted" if the version becomes the champion, "kept" if nothing changes, "withdrawn" if the champion
-    is removed, and "rejected" if there is no champion and the version does not beat the pacing rule. All Brier scores
+    is removed, and "rejected" if there is no champion and the version does not beat the prior. All Brier scores
     are computed on the same check-ins; `rows` is their number.
     """
 
     outcome: Literal["promoted", "kept", "withdrawn", "rejected"]
-    serving: Literal["model", "pacing_rule"]
+    serving: Literal["model", "prior"]
     version: str
     reason: str
     rows: int
     candidate_brier: float
-    pacing_brier: float
+    prior_brier: float
     champion_brier: float | None
 
 
@@ -56,8 +56,8 @@ def promote_if_better(settings: Settings, reference: str = model_registry.CHALLE
         return replace(decision, reason=f"It is already the champion and remains so. {_figures(decision)}")
     if decision.outcome == "promoted" and was_rolled_back(settings, candidate.version):
         reason = f"This model was rolled back earlier, so it is not promoted again. {decision.reason}"
-        is_rule = decision.champion_brier is None
-        return replace(decision, outcome="kept", serving="pacing_rule" if is_rule else "model", reason=reason)
+        has_no_champion = decision.champion_brier is None
+        return replace(decision, outcome="kept", serving="prior" if has_no_champion else "model", reason=reason)
     if decision.outcome == "promoted":
         set_champion(settings, candidate.version)
     elif decision.outcome == "withdrawn":
@@ -77,7 +77,7 @@ def _champion(settings: Settings) -> ForecastModel | None:
 
 
 def decide(candidate: ForecastModel, champion: ForecastModel | None, history: Rows) -> Decision:
-    """Compare a candidate with the champion and the pacing rule on the check-ins of the held-out cycle.
+    """Compare a candidate with the champion and the prior on the check-ins of the held-out cycle.
 
     A champion that was trained on the held-out cycle is ignored. This occurs if a late check-in makes one of the
     champion's training cycles the held-out cycle.
@@ -95,13 +95,13 @@ def decide(candidate: ForecastModel, champion: ForecastModel | None, history: Ro
         get_logger(__name__).warning("the champion was trained on the held-out cycle", version=champion.version)
         champion = None
     achieved = test.outcomes()
-    pacing_brier = brier_score(achieved, pacing_probability(test))
+    prior_brier = brier_score(achieved, prior_probabilities(test))
     candidate_brier = brier_score(achieved, candidate.probabilities(test))
     champion_brier = None if champion is None else brier_score(achieved, champion.probabilities(test))
-    outcome, reason = _outcome(candidate_brier, pacing_brier, champion_brier)
-    serving: Literal["model", "pacing_rule"] = "model" if outcome in {"promoted", "kept"} else "pacing_rule"
+    outcome, reason = _outcome(candidate_brier, prior_brier, champion_brier)
+    serving: Literal["model", "prior"] = "model" if outcome in {"promoted", "kept"} else "prior"
     return Decision(
-        outcome, serving, candidate.version, reason, len(test), candidate_brier, pacing_brier, champion_brier
+        outcome, serving, candidate.version, reason, len(test), candidate_brier, prior_brier, champion_brier
     )
 
 
@@ -113,9 +113,7 @@ def held_out(history: Rows) -> tuple[Period, Rows]:
     """
     closed, periods = closed_periods(history), evaluable_periods(history)
     if not closed:
-        raise InsufficientData(
-            "No cycle has closed, so no forecast can be evaluated. The pacing rule serves forecasts."
-        )
+        raise InsufficientData("No cycle has closed, so no forecast can be evaluated. The prior serves forecasts.")
     if not periods:
         raise InsufficientData(
             f"No closed cycle until {closed[-1]} has a labelled check-in, so nothing can be evaluated. "
@@ -126,22 +124,20 @@ def held_out(history: Rows) -> tuple[Period, Rows]:
 
 
 def _figures(decision: Decision) -> str:
-    return f"Brier {decision.candidate_brier:.4f}; pacing rule {decision.pacing_brier:.4f}."
+    return f"Brier {decision.candidate_brier:.4f}; prior {decision.prior_brier:.4f}."
 
 
 def _outcome(
-    candidate: float, pacing: float, champion: float | None
+    candidate: float, prior: float, champion: float | None
 ) -> tuple[Literal["promoted", "kept", "withdrawn", "rejected"], str]:
-    figures = (
-        f"Brier {candidate:.4f}; pacing rule {pacing:.4f}; champion {'none' if champion is None else f'{champion:.4f}'}"
-    )
-    if candidate < pacing and (champion is None or candidate < champion - MIN_GAIN):
-        return "promoted", f"It beats the pacing rule and the champion on the held-out cycle ({figures})."
-    if champion is not None and champion < pacing:
+    figures = f"Brier {candidate:.4f}; prior {prior:.4f}; champion {'none' if champion is None else f'{champion:.4f}'}"
+    if candidate < prior and (champion is None or candidate < champion - MIN_GAIN):
+        return "promoted", f"It beats the prior and the champion on the held-out cycle ({figures})."
+    if champion is not None and champion < prior:
         return "kept", f"The champion remains, because the candidate is not better on the held-out cycle ({figures})."
     if champion is not None:
         return (
             "withdrawn",
-            f"Neither the champion nor the candidate beats the pacing rule, so the rule serves forecasts ({figures}).",
+            f"Neither the champion nor the candidate beats the prior, so the prior serves forecasts ({figures}).",
         )
-    return "rejected", f"The candidate does not beat the pacing rule, so the rule serves forecasts ({figures})."
+    return "rejected", f"The candidate does not beat the prior, so the prior serves forecasts ({figures})."

@@ -121,12 +121,12 @@ def trainable_periods(history: Rows) -> list[Period]:
     if len(closed) < 2:
         raise InsufficientData(
             f"Training needs two closed cycles, one to train on and one to evaluate on; found {len(closed)}. "
-            "The pacing rule serves forecasts until a second cycle has closed."
+            "The prior serves forecasts until a second cycle has closed."
         )
     if len(periods) < 2:
         raise InsufficientData(
             f"Training needs a closed cycle to train on and a later one to evaluate on. Of the {len(closed)} closed "
             f"cycles (the last is {closed[-1]}), none after the first has a check-in before the closing check-in. The "
-            "pacing rule serves forecasts until one has."
+            "prior serves forecasts until one has."
         )
     return periods

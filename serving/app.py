@@ -12,6 +12,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Lifespan
 
 from serving.admin.routes import routers as admin
+from serving.alerts.routes import router as alerts
 from serving.auth.client_address import ProxyHeaders
 from serving.auth.login_queue import LoginQueue
 from serving.auth.login_routes import keys
@@ -29,11 +30,12 @@ from serving.http.access_log import json_writer, text_writer
 from serving.http.request_guard import RequestGuard
 from serving.limits.load_shedding import LoadShedding
 from serving.models.routes import router as models
-from serving.observability import health_routes
+from serving.observability import health_routes, metrics_routes
 from serving.openapi import document as openapi
 from serving.predictor.routes import router as predictor
 from serving.processes.shutdown_signals import on_shutdown_signal
 from serving.services import Services
+from serving.web.alerts_page import router as alerts_page
 from serving.web.error_pages import presenter
 from serving.web.password_page import router as password_page
 from serving.web.proxied import router as proxied
@@ -113,10 +115,10 @@ def _with_routes(lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
         title="OKR lakehouse", version="1", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None,
         generate_unique_id_function=openapi.operation_id,
     )  # fmt: skip
-    v1 = (check_ins, writes, lists, live, data)
+    v1 = (check_ins, writes, lists, live, data, alerts)
     for router in (
-        health_routes.router, auth, sessions, keys, predictor, models, *v1, *admin, openapi.router, web, password_page,
-        sites, proxied,
+        health_routes.router, metrics_routes.router, auth, sessions, keys, predictor, models, *v1, *admin,
+        openapi.router, web, password_page, alerts_page, sites, proxied,
     ):  # fmt: skip
         app.include_router(router)
     return app

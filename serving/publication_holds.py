@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from lakehouse.publication_hold_reasons import Hold, read_holds
+from lakehouse.publishing.hold_reasons import Hold, read_holds
 from serving.publication_reader import Warehouse
 
 

@@ -10,6 +10,8 @@ from lakehouse.redis_connection import redis_address
 from lakehouse.settings import Settings
 from serving.admin.admin_services import Admin, build_admin
 from serving.admin.service import Administration
+from serving.alerts.firing import Alerts
+from serving.alerts.recording import AlertRecorder
 from serving.auth.auth_services import Auth, build_auth
 from serving.auth.recognition import Recognise, payer, recogniser
 from serving.check_ins.idempotency import RequestStore
@@ -61,6 +63,8 @@ class Services:
     exports: Exports
     writes: Writes
     event_progress: EventProgress
+    alert_recorder: AlertRecorder
+    alerts: Alerts
     check_ins: CheckIns
     live: LiveFigures
     live_stream: LiveStream
@@ -151,6 +155,8 @@ def build_services(settings: Settings, *, ships_predictions: bool = True) -> Ser
         exports=Exports(Lists(warehouses)),
         writes=Writes.from_warehouses(warehouses, write_sender),
         event_progress=EventProgress(warehouses, LandedOffsets(settings)),
+        alert_recorder=AlertRecorder(telemetry_sender),
+        alerts=Alerts(settings, warehouse),
         check_ins=_check_ins(warehouses, write_sender),
         live=LiveFigures(client),
         live_stream=LiveStream(LiveFigures(client)),

@@ -5,7 +5,7 @@ from typing import Any
 
 from psycopg import sql
 
-from lakehouse import publication
+from lakehouse.publishing import publication
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
 

@@ -1,8 +1,8 @@
-"""Find unpublished events, operators' decisions and model changes that no run is about to publish.
+"""Find unpublished events, operators' decisions and changes to the dbt project that no run is about to publish.
 
 Airflow drops the asset events of a paused DAG (apache/airflow #38891, #49857) and may ignore the newest ones if the DAG
-is limited to one active run (#56050). A run may load data and then fail. Decisions and new releases of the models are
-not announced at all. Therefore this module compares the actual state with the expected one.
+is limited to one active run (#56050). A run may load data and then fail. Decisions and changes to the dbt project
+are not announced at all. Therefore this module compares the actual state with the expected one.
 """
 
 from collections.abc import Mapping
@@ -23,11 +23,11 @@ def start_catch_up_run() -> int:
     """Return the number of landed rows that are not published; the task's outlet then starts okr_etl_dag.
 
     Raises:
-        AirflowSkipException: nothing is unpublished, a run is in progress, okr_etl_dag is paused, or
-            publications are on hold.
+        AirflowSkipException: nothing is unpublished, a run is in progress, okr_etl_dag is paused, an
+            operator has rolled back, or a run has failed within the last ten minutes.
     """
     from lakehouse import pipeline_pause
-    from lakehouse.publication_hold_reasons import holds
+    from lakehouse.publishing.hold_reasons import holds
 
     settings = load_settings()
     dsn = settings.require("dsn_transform")
@@ -94,7 +94,7 @@ def _is_up_to_date(settings: Settings) -> bool:
 
 
 def _published_offsets(settings: Settings) -> dict[int, int]:
-    from lakehouse.publication import current
+    from lakehouse.publishing.publication import current
 
     published = current(settings.require("dsn_transform"))
     covered = published.offsets.get(TOPIC, {}) if published else {}

@@ -16,7 +16,7 @@ from dags.steps.dbt_docs import fingerprint
 from dags.steps.dbt_manifest import PROJECT, manifest
 from dags.steps.models_to_rebuild import models_to_rebuild
 from dags.steps.task_adapter import report_rows, say, started_by_asset, step, try_number
-from lakehouse.marts_build import copy_unchanged_marts, finish_build, prepare_build, withheld_events_changed
+from lakehouse.publishing.marts_build import copy_unchanged_marts, finish_build, prepare_build, withheld_events_changed
 from lakehouse.settings import Settings, load_settings
 from lakehouse.warehouse import dbt_environment
 

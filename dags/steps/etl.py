@@ -93,7 +93,7 @@ def raw_gate_failed(settings: Settings) -> bool:
     Raises:
         RetryableError: the warehouse cannot be reached.
     """
-    from lakehouse.publication_hold_reasons import holds
+    from lakehouse.publishing.hold_reasons import holds
 
     return any(hold.gate == "raw" for hold in holds(settings.require("dsn_transform")))
 
@@ -148,7 +148,7 @@ def publish(gate: Mapping[str, Any]) -> int:
         DownstreamTasksSkipped: the marts are published, and `document` is skipped because the dbt docs are up to date.
     """
     from dags.steps.dbt_docs import is_current
-    from lakehouse import publication
+    from lakehouse.publishing import publication
     from ml.champion import champion_version
 
     settings = load_settings()

@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from dbt.contracts.graph.manifest import Manifest
 
 # All staging views exclude the events in this table. Every build rebuilds it, but its content rarely changes. If it
-# does, all models are built (lakehouse.marts_build.withheld_events_changed).
+# does, all models are built (lakehouse.publishing.marts_build.withheld_events_changed).
 WITHHELD_MODEL = "int_withheld_event"
 
 

@@ -100,7 +100,7 @@ def skip_unless_published() -> None:
     Raises:
         AirflowSkipException: nothing is published.
     """
-    from lakehouse.publication import current
+    from lakehouse.publishing.publication import current
     from lakehouse.settings import load_settings
 
     if current(load_settings().require("dsn_transform")) is None:

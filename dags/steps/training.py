@@ -25,19 +25,19 @@ def train() -> str:
     say(
         f"Version {result.version} registered as challenger after {result.seconds:.1f} s. On the held-out cycle "
         f"({result.held_out}, {result.report.rows} check-ins): Brier {result.report.brier('model'):.4f}, "
-        f"pacing rule {result.report.brier('pacing_rule'):.4f}."
+        f"prior {result.report.brier('prior'):.4f}, pacing rule {result.report.brier('pacing_rule'):.4f}."
     )
     return result.version
 
 
 @step
 def promote(version: str) -> str:
-    """Make the version the champion if it beats the pacing rule and the current champion; return the outcome."""
+    """Make the version the champion if it beats the prior and the current champion; return the outcome."""
     from ml.promotion_gate import promote_if_better
 
     decision = promote_if_better(load_settings(), version)
     report_rows(decision.rows)
     report_reason(decision.reason)
-    serving = "the champion" if decision.serving == "model" else "the pacing rule"
+    serving = "the champion" if decision.serving == "model" else "the prior"
     say(f"Version {decision.version}, outcome '{decision.outcome}': {serving} serves forecasts. {decision.reason}")
     return decision.outcome

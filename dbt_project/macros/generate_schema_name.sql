@@ -1,5 +1,5 @@
 {#-
-Write, audit, publish: marts and ml are built as marts_build and ml_build, which lakehouse.publication then publishes.
+Write, audit, publish: marts and ml are built as marts_build and ml_build, which lakehouse.publishing.publication then publishes.
 The target `published`, which is only for dbt docs and for the temporary database of the forecast benchmark, uses the
 schema names that readers see.
 -#}

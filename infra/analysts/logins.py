@@ -3,7 +3,7 @@
 In PostgreSQL, any role can change its own password and default settings, and no privilege can prevent that. Therefore
 the SCRAM verifier of the expected password is stored in okr_admin.analyst_login, which only the superuser can read, and
 the expected settings are in SETTINGS. `reset_changed` restores both. All logins belong to one group;
-database_and_function_rights.sql lists the files that define its rights.
+analyst_rights.sql lists the files that define its rights.
 """
 
 import re

@@ -1,4 +1,4 @@
--- The functions that analysts may not call, as a temporary view of this session. database_and_function_rights.sql revokes the rights, and
+-- The functions that analysts may not call, as a temporary view of this session. analyst_rights.sql revokes the rights, and
 -- `okr installation audit` checks them.
 --
 -- By default, every role can call these functions, which are not needed to read marts. They can take locks that

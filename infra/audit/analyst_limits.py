@@ -26,7 +26,7 @@ def check(installation: Installation) -> Iterator[Finding]:
         named = ", ".join(callable_ones[:3]) + (f" and {len(callable_ones) - 3} more" if callable_ones[3:] else "")
         yield Finding(
             "group okr_analyst", "no right to call functions that could block or stop others", f"EXECUTE on {named}",
-            "Run infra/analysts/database_and_function_rights.sql as the superuser (`okr up` does it in a local stack).",
+            "Run infra/analysts/analyst_rights.sql as the superuser (`okr up` does it in a local stack).",
         )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Ports on which this host listens beyond loopback."""
+"""Ports on which this host listens on addresses other than loopback."""
 
 import ipaddress
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from infra.firewall.flow_table import flow_table
 
 
 def check(installation: Installation) -> Iterator[Finding]:
-    """Yield a finding for each TCP port that is open beyond loopback but not in the table of flows for this host.
+    """Yield a finding for each TCP port that other hosts can reach but that is not in the table of flows for this host.
 
     On a server, all programs count; with a local stack only the stack's, because it runs on a person's machine.
     """
@@ -41,7 +41,7 @@ def check(installation: Installation) -> Iterator[Finding]:
 
 
 def is_loopback(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    """Return whether only this host can reach the address. Python 3.11 does not see this of ::ffff:127.0.0.1."""
+    """Return whether only this host reaches the address. Python 3.11's is_loopback is false for ::ffff:127.0.0.1."""
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     return (mapped or address).is_loopback
 

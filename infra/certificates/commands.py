@@ -15,11 +15,12 @@ def _group() -> None:
 
 
 @group.command()
-def new(
+def new(  # noqa: PLR0913, PLR0917 -- options of a command
     folder: Annotated[Path, typer.Argument(help="Where the authority is, with a folder for each host.")],
     edge: HostNames = None,
     app: HostNames = None,
     data: HostNames = None,
+    monitoring: HostNames = None,
     public: Annotated[
         str,
         typer.Option(
@@ -36,5 +37,5 @@ def new(
 
     if not (edge or app or data):
         raise PermanentError("Expected at least one of --edge, --app and --data with the name of a host.")
-    issue(folder, Hosts(public, edge or (), app or (), data or ()), typer.echo)
+    issue(folder, Hosts(public, edge or (), app or (), data or (), monitoring or ()), typer.echo)
     typer.echo(f"All certificates in {folder} are valid for more than 60 days.")

@@ -9,7 +9,11 @@ from infra.certificates.issue import Request, ends_soon, is_from, new_authority,
 from lakehouse.errors import PermanentError
 
 AUTHORITY_LIFE, LIFE, RENEWAL = timedelta(days=3_650), timedelta(days=398), timedelta(days=60)
-API, CLIENT = "okr-api", "okr-client"  # the names by which hosts know each other (docs/nginx.md)
+API, CLIENT, MONITORING = (
+    "okr-api",
+    "okr-client",
+    "okr-monitoring",
+)  # the names by which hosts know each other (docs/nginx.md)
 
 
 @dataclass(frozen=True)
@@ -20,6 +24,7 @@ class Hosts:
     edge: Sequence[str]
     app: Sequence[str]
     data: Sequence[str]
+    monitoring: Sequence[str] = ()
 
 
 def issue(folder: Path, hosts: Hosts, say: Callable[[str], None]) -> None:
@@ -54,6 +59,10 @@ def _wanted(hosts: Hosts) -> Iterator[tuple[str, str, Request]]:
         yield f"{host}/internal.pem", f"{host}/internal-key.pem", Request(API, (API, host), is_client=True)
     if hosts.app:
         yield "client.pem", "client-key.pem", Request(CLIENT, (CLIENT,), is_client=True)
+    if hosts.monitoring:
+        yield "monitoring.pem", "monitoring-key.pem", Request(MONITORING, (MONITORING,), is_client=True)
+        for host in dict.fromkeys((*hosts.edge, *hosts.app, *hosts.data)):
+            yield f"{host}/metrics.pem", f"{host}/metrics-key.pem", Request("okr-metrics", (host,))
     for host in hosts.data:
         for server in ("postgres", "redis"):
             yield f"{host}/{server}.pem", f"{host}/{server}-key.pem", Request(server, (host,))

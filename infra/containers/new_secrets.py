@@ -21,7 +21,7 @@ from lakehouse.errors import OkrError, PermanentError
 GROUP_ID = 10001  # the group of the containers' user
 MODE = 0o440
 # In the network of the compose file, the broker's administrator needs no password (kafka.properties).
-ONLY_ON_SERVERS = ("redis_admin_url", "kafka_password_broker", "kafka_password_admin")
+ONLY_ON_SERVERS = ("redis_admin_url", "kafka_password_broker", "kafka_password_admin", "backup_password")
 # The variables of the passwords of PostgreSQL's roles (infra/local/postgres_bootstrap.sql). The addresses contain them.
 DATABASE_PASSWORDS = {
     "postgres": "OKR_PG_SUPERUSER_PASSWORD",

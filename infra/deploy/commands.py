@@ -35,7 +35,9 @@ def release(
 @app.command()
 def restart(config: Config = CONFIG) -> None:
     """Restart the API with the serving release, so that it gets new settings and secrets. No request fails."""
-    with _deployment(config) as deployment:
+    from lakehouse.operator_actions import recorded
+
+    with _deployment(config) as deployment, recorded("release.restarted", "release"):
         deployment.restart()
 
 

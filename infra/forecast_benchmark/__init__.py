@@ -1,1 +1,1 @@
-"""Compare forecasts with simple rivals on folders of past key results, without a running stack."""
+"""Compare forecasts with simple reference forecasts on folders of past key results, without a running stack."""

@@ -17,7 +17,7 @@ def benchmark(
     folders: Annotated[list[Path], typer.Argument(help="Folders with key_results.csv and check_ins.csv.")],
     out: Annotated[Path, typer.Option(help="Folder to write: a CSV of forecasts per folder, and benchmark.md.")],
 ) -> None:
-    """Forecast the past cycles of folders at each check-in, and compare the model with simple rivals.
+    """Forecast the past cycles of folders at each check-in, and compare the model with simple reference forecasts.
 
     Each cycle from the second on is forecast by a model trained only on earlier cycles of the same folder. The features
     are computed in a temporary database, so no stack needs to run. A folder that cannot be forecast is reported and

@@ -1,7 +1,7 @@
-"""The model and its rivals. Each forecasts check-ins (`test`) from closed key results of earlier cycles (`train`)."""
+"""The model and its reference forecasts. Each forecasts check-ins (`test`), learning from earlier cycles (`train`)."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from infra.forecast_benchmark.random_walk import fit_random_walk
@@ -11,6 +11,7 @@ from ml.feature_rows import Rows
 from ml.fit_model import InsufficientData, fit
 from ml.hyperparameters import Hyperparameters
 from ml.pacing_rule import pacing_probability
+from ml.prior_forecast import prior_intervals, prior_probabilities
 
 if TYPE_CHECKING:
     from numpy import float64
@@ -21,24 +22,33 @@ MODEL = "model"
 
 @dataclass(frozen=True)
 class Forecasts:
-    """One forecast per check-in. A forecaster without intervals has the interval from 0 to 1 for each check-in."""
+    """One forecast per check-in. A forecaster without intervals has the interval from 0 to 1 for each check-in.
+
+    `is_trained` says whether there was enough data to train the model.
+    """
 
     probability: "NDArray[float64]"
     low: "NDArray[float64]"
     high: "NDArray[float64]"
     has_intervals: bool = True
+    is_trained: bool = True
 
 
 Forecaster = Callable[[Rows, Rows], Forecasts]
 
 
 def model(train: Rows, test: Rows) -> Forecasts:
-    """Forecast as in production: by a trained model or, as long as none can be trained, by the pacing rule."""
+    """Forecast as in production: by a trained model or, as long as none can be trained, by the prior."""
     try:
         fitted = fit(train, Hyperparameters())
     except InsufficientData:
-        return pacing_rule(train, test)
+        return replace(prior(train, test), is_trained=False)
     return Forecasts(fitted.probabilities(test), *fitted.intervals(test))
+
+
+def prior(_: Rows, test: Rows) -> Forecasts:
+    """Forecast by the shipped prior alone, as if no cycle had closed."""
+    return Forecasts(prior_probabilities(test), *prior_intervals(test))
 
 
 def pacing_rule(_: Rows, test: Rows) -> Forecasts:
@@ -73,6 +83,7 @@ def logistic_regression(train: Rows, test: Rows) -> Forecasts:
 
 FORECASTERS: dict[str, Forecaster] = {
     MODEL: model,
+    "prior": prior,
     "pacing rule": pacing_rule,
     "base rate": base_rate_of_past,
     "random walk": random_walk,

@@ -1,4 +1,4 @@
-"""A rival: progress as a random walk with drift, whose parameters come from the organisation's own past.
+"""A reference forecast: progress as a random walk with drift, whose parameters come from the organisation's own past.
 
 The final progress is normally distributed: its mean is progress + drift * days left, its variance is rate * days left.
 Progress is the share of the targeted gain.

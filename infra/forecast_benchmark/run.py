@@ -100,10 +100,10 @@ def _write(out: Path, domain: str, files: History, cycles: Sequence[ForecastCycl
 def _remarks(files: History, rejected: int, cycles: Sequence[ForecastCycle]) -> Iterator[str]:
     if rejected:
         yield f"the import rejected {rejected} rows, which were not used."
-    untrained = sum(not cycle.forecasts[MODEL].has_intervals for cycle in cycles if cycle.forecasts)
+    untrained = sum(not cycle.forecasts[MODEL].is_trained for cycle in cycles if cycle.forecasts)
     if untrained:
         yield (
-            f"{untrained} of {len(cycles)} cycles were forecast by the pacing rule, because too few key results had "
+            f"{untrained} of {len(cycles)} cycles were forecast by the prior alone, because too few key results had "
             "closed before to train a model."
         )
     missing = due_check_ins(files, cycles).keys() - model_lines(cycles).keys()

@@ -65,6 +65,7 @@ def airflow_environment(stack: Stack, secrets: Collection[str] = ()) -> dict[str
         "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "120",  # for tasks whose process was killed; the default is 300
         "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "120",
         "DAG_PROCESSOR__PARSING_PROCESSES": "1",
+        "LOGGING__JSON_LOGS": "True",
         "LOGGING__BASE_LOG_FOLDER": str(stack.state / "logs" / "airflow"),
         "USAGE_DATA_COLLECTION__ENABLED": "False",
         "COSMOS__CACHE_DIR": str(home / "cosmos"),

@@ -5,7 +5,7 @@ import secrets
 from infra.redis import users as redis_users
 
 # The roles of the warehouse, without their prefix: okr_owner, okr_loader, ...
-DATABASE_ROLES = ("owner", "loader", "landing", "metrics", "transform", "serving", "organisation")
+DATABASE_ROLES = ("owner", "loader", "landing", "metrics", "transform", "serving", "organisation", "backup")
 # The variables of the passwords of Redis's users.
 REDIS_PASSWORDS = {
     redis_users.ADMIN: "OKR_REDIS_PASSWORD",
@@ -34,7 +34,7 @@ SECRETS = {
     "OKR_METRICS_TOKEN": 24,
 }
 # The stack.env of an earlier version lacks these. `okr up` adds them, because PostgreSQL gets them at each start.
-ADDED_LATER = frozenset({"OKR_PG_LANDING_PASSWORD", "OKR_PG_METRICS_PASSWORD"})
+ADDED_LATER = frozenset({"OKR_PG_LANDING_PASSWORD", "OKR_PG_METRICS_PASSWORD", "OKR_PG_BACKUP_PASSWORD"})
 
 
 def new_secret(size: int) -> str:

@@ -8,6 +8,7 @@ from base64 import urlsafe_b64encode
 from pathlib import Path
 from typing import ClassVar
 
+import infra.prometheus
 from infra.kafka.topics import create_missing_topics, topic_names
 from infra.local import kafka_jars
 from infra.local.base_service import Service, base_environment
@@ -15,6 +16,7 @@ from infra.local.ports import LOOPBACK
 from lakehouse.errors import PermanentError, RetryableError
 from lakehouse.kafka_connection import KafkaConnection
 
+JMX_SETTINGS = Path(infra.prometheus.__file__).with_name("jmx.yml")
 LOGGING_SETTINGS = Path(__file__).with_name("kafka_log4j2.properties")
 THIRTY_DAYS_IN_HOURS = 720
 SERVER_SETTINGS = {
@@ -94,8 +96,11 @@ class Kafka(Service):
         (self.home / "formatted").touch()
 
     def command(self) -> list[str]:
-        """Return the broker's command line."""
-        return [*self._java(), "kafka.Kafka", str(self._settings_file)]
+        """Return the broker's command line, with the agent that exposes its metrics if the stack is watched."""
+        agent = kafka_jars.agent() if self.stack.has_monitoring else None
+        address = f"{LOOPBACK}:{self.stack.port('kafka-jmx')}" if agent else ""
+        options = [f"-javaagent:{agent}={address}:{JMX_SETTINGS}"] if agent else []
+        return [*self._java(), *options, "kafka.Kafka", str(self._settings_file)]
 
     def environment(self) -> dict[str, str]:
         """Return an environment without secrets. It includes the class path, which is too long for a command line."""

@@ -35,6 +35,13 @@ class Jar:
         return f"{group}.{artifact}-{version}.jar"
 
 
+# Exposes the broker's metrics to Prometheus. It is optional, so it is not in the lock file of the class path.
+AGENT = Jar(
+    "io.prometheus.jmx:jmx_prometheus_javaagent:1.0.1",
+    "7d61f737fd661610ccc14aea79764faa1ea94a340cbc8f0029b3d2edea3d80c1",
+)
+
+
 def jars() -> list[Jar]:
     """Return the jars of the lock file, in class path order."""
     lines = (line.split() for line in LOCK_FILE.read_text(encoding="ascii").splitlines() if not line.startswith("#"))
@@ -62,6 +69,32 @@ def class_path() -> str:
 def missing() -> list[Jar]:
     """Return the jars that are not in the cache. A jar gets its final name once its checksum has been verified."""
     return [jar for jar in jars() if not (cache_folder() / jar.file_name).is_file()]
+
+
+def agent() -> Path | None:
+    """Return the path of the JMX agent, or None if it is not in the cache."""
+    path = cache_folder() / AGENT.file_name
+    return path if path.is_file() else None
+
+
+def fetch_agent(say: Callable[[str], None]) -> None:
+    """Download the JMX agent (3 MB) if it is missing. Without a network, Kafka's own metrics are missing.
+
+    Raises:
+        PermanentError: its checksum is not the expected one, or the cache is not writable.
+    """
+    if agent() is not None:
+        return
+    folder = cache_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _download(AGENT, folder)
+    except RetryableError:
+        say("The JMX agent could not be downloaded, so Prometheus gets no metrics of Kafka itself.")
+    except OSError as error:
+        raise PermanentError(
+            f"The JMX agent cannot be stored in {folder}: {error}. To use another folder, set XDG_CACHE_HOME."
+        ) from error
 
 
 def fetch(say: Callable[[str], None]) -> None:

@@ -6,6 +6,9 @@ from typing import ClassVar
 from infra.local.base_service import Service, platform_environment
 from infra.local.executables import program
 from infra.local.http_check import get_text
+from infra.logs.level import level_file
+from lakehouse.log_records.levels import FILE
+from lakehouse.log_records.schema import SERVICE
 from lakehouse.readiness import READY_FILE, is_ready
 
 FIELD_ENCRYPTION_KEY = "OKR_FIELD_ENCRYPTION_KEY"
@@ -25,9 +28,13 @@ class OkrService(Service):
         return [program("okr"), *self.arguments]
 
     def environment(self) -> dict[str, str]:
-        """Return the environment, with logs as JSON lines."""
+        """Return the environment, with logs as JSON lines, whose level can be changed (`okr logs level`)."""
         encryption = self.encryption_secrets if self.stack.env.get(FIELD_ENCRYPTION_KEY) else ()
-        return platform_environment(self.stack, (*self.secrets, *encryption)) | {"OKR_LOG_JSON": "true"}
+        logs = {
+            "OKR_LOG_JSON": "true", SERVICE: self.name,
+            FILE: str(level_file(self.name, self.stack.state, is_server=False)),
+        }  # fmt: skip
+        return platform_environment(self.stack, (*self.secrets, *encryption)) | logs
 
 
 class Api(OkrService):

@@ -18,6 +18,16 @@ PORTS = {
     "api": "OKR_API_PORT",
 }
 TLS_PORTS = {"nginx": "OKR_PORT_NGINX"}  # only if the stack was started with `--tls`
+MONITORING_PORTS = {  # only if it was started with `--monitoring`
+    "metrics": "OKR_PORT_METRICS",
+    "prometheus": "OKR_PORT_PROMETHEUS",
+    "alertmanager": "OKR_PORT_ALERTMANAGER",
+    "kafka-jmx": "OKR_PORT_KAFKA_JMX",
+    "node-exporter": "OKR_PORT_NODE_EXPORTER",
+    "postgres-exporter": "OKR_PORT_POSTGRES_EXPORTER",
+    "redis-exporter": "OKR_PORT_REDIS_EXPORTER",
+    "blackbox-exporter": "OKR_PORT_BLACKBOX_EXPORTER",
+}
 # Below the kernel's ephemeral range (32768-60999), so that outgoing connections cannot take a stored port.
 FIRST, LAST = 18_000, 32_000
 MAX_TRIES = 200

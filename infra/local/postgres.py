@@ -60,6 +60,15 @@ SERVER_SETTINGS = {
 }
 
 
+# With backups (infra/backup), the WAL must allow a restore to any time. Between two backups, a slot keeps it.
+BACKUP_SETTINGS = {
+    "wal_level": "replica",
+    "max_wal_senders": "4",
+    "max_replication_slots": "4",
+    "max_slot_wal_keep_size": "8GB",
+}
+
+
 class Postgres(Service):
     """The database server. If the stack runs as root, the server runs as an unprivileged user."""
 
@@ -122,7 +131,8 @@ class Postgres(Service):
 
     def command(self) -> list[str]:
         """Return the server's command line. It contains all settings, so that each start uses the current ones."""
-        settings = SERVER_SETTINGS | {"port": str(self.stack.port("postgres"))}
+        backups = BACKUP_SETTINGS if self.stack.env.get("OKR_BACKUP_REPOSITORY") else {}
+        settings = SERVER_SETTINGS | backups | {"port": str(self.stack.port("postgres"))}
         arguments = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         return [*unprivileged.command_prefix(), str(binary("postgres")), "-D", str(self.data), *arguments]
 

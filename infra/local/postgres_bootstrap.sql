@@ -13,12 +13,13 @@ SET log_statement = none;
 \getenv transform_password OKR_PG_TRANSFORM_PASSWORD
 \getenv serving_password OKR_PG_SERVING_PASSWORD
 \getenv organisation_password OKR_PG_ORGANISATION_PASSWORD
+\getenv backup_password OKR_PG_BACKUP_PASSWORD
 \getenv airflow_password OKR_PG_AIRFLOW_PASSWORD
 \getenv mlflow_password OKR_PG_MLFLOW_PASSWORD
 
 SELECT format('CREATE ROLE %I LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE', wanted.role)
 FROM (VALUES ('okr_owner'), ('okr_loader'), ('okr_landing'), ('okr_metrics'), ('okr_transform'), ('okr_serving'),
-  ('okr_organisation'), ('airflow'), ('mlflow')) AS wanted (role)
+  ('okr_organisation'), ('okr_backup'), ('airflow'), ('mlflow')) AS wanted (role)
 WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = wanted.role)
 \gexec
 
@@ -36,6 +37,7 @@ ALTER ROLE okr_metrics PASSWORD :'metrics_password';
 ALTER ROLE okr_transform PASSWORD :'transform_password';
 ALTER ROLE okr_serving PASSWORD :'serving_password' CONNECTION LIMIT 60;
 ALTER ROLE okr_organisation PASSWORD :'organisation_password' CONNECTION LIMIT 60;
+ALTER ROLE okr_backup PASSWORD :'backup_password' CONNECTION LIMIT 10;
 ALTER ROLE airflow PASSWORD :'airflow_password';
 ALTER ROLE mlflow PASSWORD :'mlflow_password';
 
@@ -57,7 +59,7 @@ WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = wanted.name)
 \gexec
 
 REVOKE ALL ON DATABASE okr, airflow, mlflow, postgres, template1 FROM PUBLIC;
-GRANT CONNECT ON DATABASE okr TO okr_loader, okr_landing, okr_metrics, okr_serving, okr_organisation;
+GRANT CONNECT ON DATABASE okr TO okr_loader, okr_landing, okr_metrics, okr_serving, okr_organisation, okr_backup;
 GRANT TEMPORARY ON DATABASE okr TO okr_loader;
 -- dbt needs TEMPORARY for temporary tables. Publications need CREATE, because each creates schemas.
 GRANT CONNECT, TEMPORARY, CREATE ON DATABASE okr TO okr_transform;
@@ -66,7 +68,8 @@ GRANT okr_transform TO okr_owner;
 
 -- The platform's roles can use reserved_connections, and so can always connect, however many sessions analysts open.
 GRANT pg_use_reserved_connections
-    TO okr_owner, okr_loader, okr_landing, okr_metrics, okr_transform, okr_serving, okr_organisation, airflow, mlflow;
+    TO okr_owner, okr_loader, okr_landing, okr_metrics, okr_transform, okr_serving, okr_organisation, okr_backup, airflow,
+    mlflow;
 
 -- The expected password of each analyst's login. Only the superuser can connect to this database.
 CREATE SCHEMA IF NOT EXISTS okr_admin;
@@ -78,6 +81,12 @@ CREATE TABLE IF NOT EXISTS okr_admin.analyst_login (
 COMMENT ON TABLE okr_admin.analyst_login IS 'Grain: one login of an analyst. A role can change its own password; the guard resets it to this one.';
 
 \connect okr
-GRANT okr_service TO okr_owner, okr_loader, okr_transform, okr_serving, okr_organisation;
+GRANT okr_service TO okr_owner, okr_loader, okr_transform, okr_serving, okr_organisation, okr_backup;
 
-\ir ../analysts/database_and_function_rights.sql
+-- The role of backups (infra/backup) copies the files of the cluster, so it can read everything anyway; it changes nothing.
+-- A restore point is a mark in the write-ahead log at which the lake and the warehouse agree.
+ALTER ROLE okr_backup REPLICATION;
+GRANT pg_read_all_data TO okr_backup;
+GRANT EXECUTE ON FUNCTION pg_create_restore_point(text), pg_switch_wal() TO okr_backup;
+
+\ir ../analysts/analyst_rights.sql

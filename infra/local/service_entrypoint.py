@@ -10,9 +10,12 @@ from pathlib import Path
 
 from infra.local.code_fingerprint import record_fingerprint
 from infra.local.processes import end_orphans
+from infra.local.service_starts import count_start
 from infra.local.services import service
 from infra.local.stack import open_stack
 from lakehouse.errors import OkrError, PermanentError
+from lakehouse.log_records.schema import SERVICE
+from lakehouse.logs import configure_logging, get_logger
 
 
 def main(name: str, state: Path) -> None:
@@ -28,6 +31,7 @@ def main(name: str, state: Path) -> None:
     end_orphans(this_service)
     this_service.prepare()
     record_fingerprint(this_service)
+    count_start(stack, name)
     os.chdir(this_service.working_folder())
     command = this_service.command()
     os.execve(command[0], command, this_service.environment())  # noqa: S606 -- our own program, without a shell
@@ -37,4 +41,7 @@ if __name__ == "__main__":
     try:
         main(sys.argv[1], Path(os.environ["OKR_STATE"]))
     except (OkrError, OSError) as error:
-        sys.exit(f"{sys.argv[1]} cannot start: {error}")
+        os.environ[SERVICE] = sys.argv[1]
+        configure_logging(as_json=True)
+        get_logger(__name__).critical(f"{sys.argv[1]} cannot start: {error}")
+        sys.exit(1)

@@ -5,6 +5,7 @@ from infra.local.base_service import Service
 from infra.local.database_migrations import AirflowDatabase, Database, MlflowDatabase, Warehouse
 from infra.local.kafka import Kafka
 from infra.local.mlflow import Mlflow
+from infra.local.monitoring import MONITORING, installed
 from infra.local.nginx import Nginx
 from infra.local.okr_services import Api, Guard, LandingWorker, Metrics, StateWorker
 from infra.local.postgres import Postgres
@@ -34,25 +35,26 @@ NAMES = tuple(kind.name for kind in SERVICES)
 
 
 def services_of(stack: Stack) -> tuple[type[Service], ...]:
-    """Return the services of a stack, which include nginx if it was started with `--tls`."""
-    return (*SERVICES, Nginx) if stack.has_tls else SERVICES
+    """Return the services of a stack, which include nginx after `--tls`, and what is installed after `--monitoring`."""
+    return (*SERVICES, *((Nginx,) if stack.has_tls else ()), *(installed() if stack.has_monitoring else ()))
 
 
 def service(name: str, stack: Stack) -> Service:
     """Return one service by name."""
-    kinds: tuple[type[Service], ...] = (*SERVICES, Nginx)
+    kinds: tuple[type[Service], ...] = (*SERVICES, Nginx, *MONITORING)
     return next(kind for kind in kinds if kind.name == name)(stack)
 
 
-def select(only: str | None, *, tls: bool = False) -> tuple[str, ...]:
+def select(only: str | None, *, tls: bool = False, monitoring: bool = False) -> tuple[str, ...]:
     """Return the names of the services in `only` (comma-separated) and of those that they need; for None, all names.
 
-    `tls` says whether nginx is one of the services.
+    `tls` says whether nginx is one of the services, and `monitoring` whether Prometheus and what it needs are.
 
     Raises:
         PermanentError: a name is unknown.
     """
-    all_names = (*NAMES, Nginx.name) if tls else NAMES
+    watching = tuple(kind.name for kind in installed()) if monitoring else ()
+    all_names = (*NAMES, *((Nginx.name,) if tls else ()), *watching)
     if only is None:
         return all_names
     wanted: set[str] = set()
@@ -69,6 +71,7 @@ def select(only: str | None, *, tls: bool = False) -> tuple[str, ...]:
 
 
 def _with_dependencies(name: str) -> set[str]:
-    kinds: list[type[Service] | type[Database]] = [*SERVICES, Nginx, *DATABASES]
+    kinds: list[type[Service] | type[Database]] = [*SERVICES, Nginx, *MONITORING, *DATABASES]
     needs = next(kind.needs for kind in kinds if kind.name == name)
-    return {name}.union(*map(_with_dependencies, needs)) & {*NAMES, Nginx.name}
+    services = {*NAMES, Nginx.name, *(kind.name for kind in MONITORING)}
+    return {name}.union(*map(_with_dependencies, needs)) & services

@@ -12,13 +12,14 @@ from pydantic import SecretStr
 from infra.local import ports
 from infra.local.env_file import read_env_file, write_env_file
 from infra.local.generated_secrets import ADDED_LATER, DATABASE_ROLES, REDIS_PASSWORDS, SECRETS, new_secret
-from infra.local.ports import PORTS, TLS_PORTS
+from infra.local.ports import MONITORING_PORTS, PORTS, TLS_PORTS
 from infra.local.short_paths import short_link
 from infra.redis import users as redis_users
 from lakehouse.errors import PermanentError
 from lakehouse.settings import STACK_ENV, Settings
 
 TLS = "OKR_TLS"  # "true" if nginx is in front of the stack
+MONITORING = "OKR_MONITORING"  # "true" if Prometheus watches the stack
 CREATED_BY_STACK = "OKR_STATE_CREATED"  # whether `okr clean` may remove the whole folder
 # The settings that are not secret, which every service receives. Secret settings have the type SecretStr.
 NOT_SECRET = frozenset(
@@ -28,9 +29,10 @@ SUPERVISOR_SETTINGS = Path("run", "supervisord.conf")  # below the state folder
 MAX_ARTIFACT_URI_LENGTH = 150
 # Everything that the stack and the demo create in a state folder.
 STATE_NAMES = (
-    "airflow", "dbt", "home", "kafka", "lake", "logs", "metrics", "mlflow", "postgres", "predictions", "run",
-    "sites", "spool", "tls",
-    "stack.env", "stack.lock", "demo.json", "forecasts.csv", "imported.sqlite", "rejected_rows.csv",
+    "airflow", "backup", "dbt", "home", "kafka", "lake", "logs", "metrics", "mlflow", "postgres", "predictions",
+    "prometheus", "replaced", "restore", "run", "sites", "spool", "tls",
+    "stack.env", "stack.lock", "restore.incomplete", "demo.json", "forecasts.csv", "imported.sqlite",
+    "rejected_rows.csv",
 )  # fmt: skip
 MIN_FREE_BYTES = 1_000_000_000
 
@@ -48,6 +50,11 @@ class Stack:
         return self.env.get(TLS) == "true"
 
     @property
+    def has_monitoring(self) -> bool:
+        """Whether Prometheus watches the stack."""
+        return self.env.get(MONITORING) == "true"
+
+    @property
     def public_url(self) -> str:
         """The address that people use: nginx's or, without nginx, the API's."""
         return f"https://{ports.LOOPBACK}:{self.port('nginx')}" if self.has_tls else self.env["OKR_API_URL"]
@@ -55,7 +62,7 @@ class Stack:
     @property
     def ports(self) -> Mapping[str, str]:
         """For each service with a port, the variable that contains it."""
-        return PORTS | TLS_PORTS if self.has_tls else PORTS
+        return _ports(self.env)
 
     def port(self, service: str) -> int:
         """Return the loopback port of a service."""
@@ -109,11 +116,16 @@ def missing_values(values: Mapping[str, str]) -> list[str]:
     return [name for name in (*SECRETS, *PORTS.values()) if name not in values and name not in ADDED_LATER]
 
 
-def prepare_stack(state: Path, keep_port: Callable[[int], bool] = ports.is_free, tls: bool | None = None) -> Stack:
+def prepare_stack(
+    state: Path,
+    keep_port: Callable[[int], bool] = ports.is_free,
+    tls: bool | None = None,
+    monitoring: bool | None = None,
+) -> Stack:
     """Create or update the state folder and stack.env, and replace ports that other programs have taken.
 
     `keep_port` returns whether a stored port can be kept, because it is free or in use by the stack's own service.
-    `tls` says whether nginx is in front of the stack; None means as before.
+    `tls` says whether nginx is in front of the stack, `monitoring` whether Prometheus watches it; None means as before.
 
     Raises:
         PermanentError: the folder is full, read-only or belongs to another user.
@@ -128,7 +140,9 @@ def prepare_stack(state: Path, keep_port: Callable[[int], bool] = ports.is_free,
             values.setdefault(name, new_secret(size))
         if tls is not None:
             values[TLS] = str(tls).lower()
-        used = [*PORTS.values(), *(TLS_PORTS.values() if values.get(TLS) == "true" else ())]
+        if monitoring is not None:
+            values[MONITORING] = str(monitoring).lower()
+        used = list(_ports(values).values())
         for name in used:
             taken = {int(values[other]) for other in used if other in values and other != name}
             if name not in values or not keep_port(int(values[name])):
@@ -154,7 +168,7 @@ def addresses(state: Path, values: Mapping[str, str]) -> dict[str, str]:
     def url(port: str, path: str = "") -> str:
         return f"http://{ports.LOOPBACK}:{values[port]}{path}"
 
-    has_tls = values.get(TLS) == "true"
+    has_tls, has_monitoring = (values.get(name) == "true" for name in (TLS, MONITORING))
 
     return {
         "OKR_STATE": str(state),
@@ -176,9 +190,18 @@ def addresses(state: Path, values: Mapping[str, str]) -> dict[str, str]:
         "OKR_MLFLOW_ARTIFACTS": str(artifact_folder(state)),
         "OKR_API_URL": url("OKR_API_PORT"),
         "OKR_TRUSTED_PROXIES": ports.LOOPBACK if has_tls else "",
+        "OKR_METRICS_ADDRESS": f"{ports.LOOPBACK}:{values['OKR_PORT_METRICS']}" if has_monitoring else "",
+        "OKR_ALERTMANAGER_URL": url("OKR_PORT_ALERTMANAGER") if has_monitoring else "",
+        "OKR_CERTIFICATES_DIR": str(state / "tls"),
         "OKR_SITES_DIR": str(state / "sites"),
         "OKR_DBT_TARGET_DIR": str(state / "dbt"),
     }
+
+
+def _ports(values: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables with the ports that a stack uses, by service."""
+    tls = TLS_PORTS if values.get(TLS) == "true" else {}
+    return PORTS | tls | (MONITORING_PORTS if values.get(MONITORING) == "true" else {})
 
 
 def artifact_folder(state: Path) -> Path:

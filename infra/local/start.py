@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
+from infra.backup.swap import require_complete
 from infra.local import kafka_jars
 from infra.local.base_service import Service
 from infra.local.code_fingerprint import has_outdated_code
@@ -17,6 +18,7 @@ from infra.local.stack import Stack, open_stack, prepare_stack
 from infra.local.state_lock import locked
 from infra.local.stop import stop_everything, stop_services_using
 from infra.local.supervisor import Supervisor
+from infra.logs.files import last_message
 from lakehouse.errors import NEEDS_INTERVENTION, OkrError, PermanentError, RetryableError
 
 POLL_SECONDS, SLOW_POLL_SECONDS, FREQUENT_POLL_LIMIT_SECONDS = 0.2, 1.0, 5
@@ -28,12 +30,13 @@ READY_REPORT_LIMIT_S = 60  # within this time, a healthy worker reports that it 
 Say = Callable[[str], None]
 
 
-def up(state: Path, names: tuple[str, ...], say: Say, tls: bool | None = None) -> Stack:
+def up(state: Path, names: tuple[str, ...], say: Say, tls: bool | None = None, monitoring: bool | None = None) -> Stack:
     """Start the named services, which must include those that they need, and wait until all are healthy.
 
-    `tls` puts nginx in front of the stack, or removes it; None means as before. A running service is restarted if
-    its code has changed, if it never reported that it was ready, or if its database is migrated. All are restarted if
-    the running supervisor has other settings, if `tls` changes, or if a port was taken.
+    `tls` puts nginx in front of the stack, or removes it, and `monitoring` starts or removes Prometheus; None means as
+    before. A running service is restarted if its code has changed, if it never reported that it was ready, or if its
+    database is migrated. All are restarted if the running supervisor has other settings, if `tls` or `monitoring`
+    changes, or if a port was taken.
 
     Raises:
         PermanentError: the state folder cannot be used, or services did not start; the message names their logs.
@@ -41,10 +44,13 @@ def up(state: Path, names: tuple[str, ...], say: Say, tls: bool | None = None) -
     """
     state = state.absolute()
     with locked(state):
+        require_complete(state)
         if "kafka" in names and kafka_jars.missing():
             say("Downloading Kafka (46 jars, 41 MB, once) ...")
             kafka_jars.fetch(say)
-        stack, names = _stack_with_free_ports(state, names, say, tls)
+        if "kafka" in names and "prometheus" in names:
+            kafka_jars.fetch_agent(say)
+        stack, names = _stack_with_free_ports(state, names, say, tls, monitoring)
         supervisor = Supervisor(stack)
         if not supervisor.is_running():
             supervisor.launch()
@@ -53,12 +59,12 @@ def up(state: Path, names: tuple[str, ...], say: Say, tls: bool | None = None) -
 
 
 def _stack_with_free_ports(
-    state: Path, names: tuple[str, ...], say: Say, tls: bool | None
+    state: Path, names: tuple[str, ...], say: Say, tls: bool | None, monitoring: bool | None
 ) -> tuple[Stack, tuple[str, ...]]:
     """Return the stack and the services to start: the named ones, plus all running ones if the whole stack restarts."""
     stack = open_stack(state)
     if stack is None:
-        return prepare_stack(state, tls=tls), names
+        return prepare_stack(state, tls=tls, monitoring=monitoring), names
     supervisor = Supervisor(stack)
     running: set[str] = set()
     if supervisor.is_running():
@@ -69,6 +75,8 @@ def _stack_with_free_ports(
             say(
                 f"TLS is now {'on' if tls else 'off'}: restarting the stack, because other services must know about it."
             )
+        elif monitoring is not None and monitoring != stack.has_monitoring:
+            say(f"Monitoring is now {'on' if monitoring else 'off'}: restarting the stack.")
         elif states.keys() != {kind.name for kind in services_of(stack)} or not supervisor.has_current_settings():
             # The supervisor reads its settings only when it starts.
             say("Another version of the code started this stack, with different services or settings: restarting it.")
@@ -78,12 +86,12 @@ def _stack_with_free_ports(
         else:
             return prepare_stack(state, keep_port=lambda port: True), names
     stop_everything(stack, say)
-    stack = prepare_stack(state, tls=tls)
+    stack = prepare_stack(state, tls=tls, monitoring=monitoring)
     return stack, tuple(kind.name for kind in services_of(stack) if kind.name in running.union(names))
 
 
 def _blocked_ports(stack: Stack, idle: set[str]) -> list[str]:
-    owners = {"kafka_controller": "kafka", "airflow": "airflow-api-server"}
+    owners = {"kafka_controller": "kafka", "kafka-jmx": "kafka", "airflow": "airflow-api-server"}
     return [port for port in stack.ports if owners.get(port, port) in idle and not is_free(stack.port(port))]
 
 
@@ -213,5 +221,4 @@ class _Startup:
 
     def _last_output(self, step: Service) -> str:
         log = self._logs / f"{step.name}.log"
-        lines = log.read_text(encoding="utf-8", errors="replace")[-2000:].splitlines() if log.exists() else []
-        return f"{lines[-1].strip() if lines else 'no output'} -- see {log}"
+        return f"{last_message(log, step.name)} -- see {log}"

@@ -7,12 +7,14 @@ from datetime import UTC, datetime
 import psutil
 import psycopg
 
+from infra.local.monitoring import address, installed
 from infra.local.processes import proportional_bytes, stack_processes
 from infra.local.services import services_of
 from infra.local.stack import Stack
 from infra.local.supervisor import Supervisor
-from lakehouse import publication, publication_hold_reasons, quarantine
+from lakehouse import quarantine
 from lakehouse.errors import OkrError
+from lakehouse.publishing import hold_reasons, publication
 from lakehouse.settings import Settings
 
 # The names that `okr env` prints, with the names of their values in stack.env.
@@ -69,8 +71,18 @@ def endpoints(stack: Stack) -> list[Endpoint]:
         Endpoint("Airflow", airflow, f"{env['OKR_AIRFLOW_USER']} / {env['OKR_AIRFLOW_PASSWORD']}"),
         Endpoint("MLflow", mlflow, f"{env['OKR_MLFLOW_USER']} / {env['OKR_MLFLOW_PASSWORD']}"),
         *authority,
+        *_monitoring_endpoints(stack),
         Endpoint("Warehouse (SQL, marts)", env["OKR_DSN_ANALYST"], "analyst, in the address"),
         Endpoint("Kafka", env["OKR_KAFKA_BOOTSTRAP"], "none: loopback only"),
+    ]
+
+
+def _monitoring_endpoints(stack: Stack) -> list[Endpoint]:
+    if not stack.has_monitoring:
+        return []
+    names = {kind.name for kind in installed()} & {"prometheus", "alertmanager"}
+    return [
+        Endpoint(name.capitalize(), f"http://{address(stack, name)}", "none: loopback only") for name in sorted(names)
     ]
 
 
@@ -78,7 +90,7 @@ def publication_lines(settings: Settings) -> list[str]:
     """Describe the current publication and each hold, which explains why there is no newer one."""
     dsn = settings.require("dsn_serving")
     try:
-        published, held = publication.current(dsn), publication_hold_reasons.holds(dsn)
+        published, held = publication.current(dsn), hold_reasons.holds(dsn)
         withheld, flagged = quarantine.review_counts(dsn)
     except (OkrError, psycopg.Error):
         return ["The warehouse does not respond, so the current publication is unknown."]

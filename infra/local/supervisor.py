@@ -127,6 +127,8 @@ class Supervisor:
         lines = [
             "[supervisord]",
             f"logfile={_escape(logs / 'supervisord.log')}",
+            f"logfile_maxbytes={MAX_LOG_BYTES}",
+            f"logfile_backups={LOG_BACKUPS}",
             f"pidfile={_escape(run / 'supervisord.pid')}",
             f"childlogdir={_escape(logs)}",
             f"directory={_escape(run)}",

@@ -10,6 +10,8 @@ from infra.nginx.site import Site, web_folder
 from lakehouse.errors import PermanentError
 from lakehouse.settings import Settings
 
+# nginx's form for the journal of the host, which is shipped to the store of logs and searched by `okr logs`.
+JOURNAL = Path("syslog:server=unix:/dev/log,tag=nginx,nohostname")
 _SERVER = re.compile(r"[A-Za-z0-9.-]+(?::\d{1,5})?")
 _ADDRESS = re.compile(r"(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\]):\d{1,5}")
 
@@ -37,7 +39,7 @@ def server_site(settings: Settings) -> Site:
         mlflow=_origin(settings.mlflow_url),
         pid_file=Path("/run/nginx.pid"),
         error_log=Path("/var/log/nginx/error.log"),
-        access_log=Path("/var/log/nginx/access.log"),
+        access_log=JOURNAL,
         temporary_folder=Path("/var/lib/nginx"),
         user=_web_user(),
         authority_file=Path(settings.ca_file) if settings.ca_file else _authorities_of_the_system(),

@@ -26,7 +26,8 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
         *CONNECTION, *TRANSACTION, "watch", "unwatch", "set", "del", "incrby", "hset", "zadd",
         "zremrangebyscore",
     ),
-    METRICS: (*CONNECTION, "ping"),  # only whether the server responds
+    # Whether the server responds, and figures about it for Prometheus, but neither keys nor their values.
+    METRICS: (*CONNECTION, "ping", "info", "dbsize", "latency|latest"),
 }  # fmt: skip
 KEYS: Mapping[str, str] = {
     SERVING: "~okr:*",

@@ -16,8 +16,13 @@ from infra.secrets.forms import Dsn, FernetKey, Form, KeyEncryptionKeys, Passwor
 
 UNITS = Path(infra.server.__file__).with_name("systemd")
 KAFKA, ROLES, REDIS = "`okr kafka`", "`okr postgres roles`", "`okr redis users`"
+AUDIT = "`okr installation audit`"
 BROKERS = "Kafka's brokers"
-OTHERS = {"owner": ("`okr migrate`", "`okr deploy`", "`okr keys`"), "loader": ("`okr keys`",)}
+OTHERS = {
+    "owner": ("`okr migrate`", "`okr deploy`", "`okr keys`"),
+    "loader": ("`okr keys`",),
+    "backup": ("`okr backup`",),
+}
 LOGIN = Password(size=15)
 _LOADED = re.compile(r"^LoadCredential=\w+:/etc/okr/secrets/okr_(\w+)$", re.MULTILINE)
 
@@ -33,22 +38,23 @@ class Secret:
 
 
 SECRETS = (
-    Secret("pg_superuser_dsn", Dsn("postgres", "postgres"), (ROLES,)),
+    Secret("pg_superuser_dsn", Dsn("postgres", "postgres"), (ROLES, "`okr analyst`", AUDIT)),
     *(Secret(f"dsn_{role}", Dsn(f"okr_{role}"), (ROLES, *OTHERS.get(role, ()))) for role in DATABASE_ROLES),
     Secret("airflow_dsn", Dsn("airflow", "airflow"), (ROLES,)),
     Secret("mlflow_store_uri", Dsn("mlflow", "mlflow"), (ROLES,)),
     Secret("redis_url", RedisUrl(redis_users.SERVING), (REDIS,)),
     Secret("redis_state_url", RedisUrl(redis_users.STATE), (REDIS,)),
     Secret("redis_metrics_url", RedisUrl(redis_users.METRICS), (REDIS,)),
-    Secret("redis_admin_url", RedisUrl(redis_users.ADMIN), (REDIS, "`okr installation audit`")),
+    Secret("redis_admin_url", RedisUrl(redis_users.ADMIN), (REDIS, AUDIT)),
     Secret("kafka_password_broker", Password(), (BROKERS,)),
-    Secret("kafka_password_admin", Password(), (KAFKA,)),
+    Secret("kafka_password_admin", Password(), (KAFKA, AUDIT)),
     Secret("kafka_password_api", Password(), (KAFKA,)),
     Secret("kafka_password_land", Password(), (KAFKA,)),
     Secret("kafka_password_state", Password(), (KAFKA,)),
     Secret("kafka_password_metrics", Password(), (KAFKA,)),
     Secret("kafka_password_airflow", Password(), (KAFKA,)),
-    Secret("kafka_password_operator", Password(), (KAFKA, "`okr produce`", "`okr lake verify`")),
+    Secret("kafka_password_operator", Password(), (KAFKA, "`okr produce`", "`okr lake`")),
+    Secret("backup_password", Password(), ("`okr backup`", "`okr restore`")),
     Secret("field_encryption_key", KeyEncryptionKeys(), ("`okr keys`",)),
     Secret("jwt_secret", Password(size=64, least=32)),
     Secret("admin_password", LOGIN),

@@ -2,8 +2,9 @@
 """`okr` on a server: run a command of the release `current` with the settings and secrets of this host, as root.
 
 Ansible copies this file to /usr/local/sbin/okr. A command that reads or writes the files of a service runs as the
-service's user, with the secrets of its unit; `OKR_STATE=/var/lib/okr/metrics okr produce spool status` chooses another
-service. Variables of the caller take precedence over the settings.
+service's user, with the secrets of its unit. `okr produce spool` runs once for each service with a spool;
+`OKR_STATE=/var/lib/okr/metrics okr produce spool status` chooses one. Variables of the caller take precedence over the
+settings.
 """
 
 import os
@@ -12,26 +13,54 @@ import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 OKR = "/opt/okr/current/.venv/bin/okr"
 STATE, CONFIG, UNITS = Path("/var/lib/okr"), Path("/etc/okr"), Path("/etc/systemd/system")
 # The state folder in /var/lib/okr by the first words of a command. Its owner runs the command.
 FOLDERS: Mapping[tuple[str, ...], str] = {
     (): "operator",  # root's
+    ("backup",): "backup",
     ("installation",): "",  # the audit checks all folders
     ("lake",): "land",
     ("load",): "land",
-    ("produce", "spool"): "api",
 }
+SPOOLS = ("produce", "spool")  # in several folders: each service has its own, and imports have the operator's
 NEEDS_ADMINISTRATOR = ("installation", "kafka")  # Kafka shows its users and rights to okr-admin only
 LOADED = re.compile(r"^LoadCredential=(\w+):(\S+)$", re.MULTILINE)
 
 
-def main(arguments: Sequence[str]) -> None:
-    """Replace this process with the command, or exit with status 1."""
+def main(arguments: Sequence[str]) -> NoReturn:
+    """Run the command and exit with its status, or with status 1 if it cannot be run."""
     if os.geteuid() != 0:
         sys.exit("okr: expected root, who can read the secrets of this host. Use `sudo okr ...`.")
-    state = Path(os.environ.get("OKR_STATE") or STATE / folder_of(arguments))
+    folders = folders_of(arguments, STATE, os.environ)
+    if len(folders) == 1:
+        _run(arguments, folders[0])
+    sys.exit(max((_run_and_wait(arguments, folder) for folder in folders), default=0))
+
+
+def folders_of(arguments: Sequence[str], state: Path, given: Mapping[str, str]) -> list[Path]:
+    """Return the state folders for which a command runs: one, or for spools all that have a spool."""
+    if given.get("OKR_STATE"):
+        return [Path(given["OKR_STATE"])]
+    if tuple(arguments[: len(SPOOLS)]) == SPOOLS:
+        return sorted(folder.parent for folder in state.glob("*/spool")) or [state / "operator"]
+    matching = [words for words in FOLDERS if tuple(arguments[: len(words)]) == words]
+    return [state / FOLDERS[max(matching, key=len)]]
+
+
+def _run_and_wait(arguments: Sequence[str], state: Path) -> int:
+    sys.stderr.write(f"{state}:\n")
+    sys.stderr.flush()
+    process = os.fork()
+    if process == 0:
+        _run(arguments, state)
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+
+
+def _run(arguments: Sequence[str], state: Path) -> NoReturn:
+    """Replace this process with the command, or exit with status 1."""
     try:
         owner = pwd.getpwuid(state.stat().st_uid)
         environment = variables(arguments, os.environ, CONFIG) | {"OKR_STATE": str(state)}
@@ -46,12 +75,6 @@ def main(arguments: Sequence[str]) -> None:
         sys.exit(
             f"okr: there is no {error.filename}. Expected a release, settings, and a service that has started once."
         )
-
-
-def folder_of(arguments: Sequence[str]) -> str:
-    """Return the name of the state folder of a command."""
-    matching = [words for words in FOLDERS if tuple(arguments[: len(words)]) == words]
-    return FOLDERS[max(matching, key=len)]
 
 
 def variables(arguments: Sequence[str], given: Mapping[str, str], config: Path) -> dict[str, str]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ingestion.contract_validation import CLOCK_TOLERANCE, MAX_VALUE_BYTES
 from ingestion.decoding.parsing import DATA_PREFIX_LENGTH, parsed_schema
-from ingestion.decoding.rejection import accept_or_reject
+from ingestion.decoding.rejected_message_rows import accept_or_reject
 from ingestion.storable_json import PLAIN_DATA
 from lakehouse.lake import EVENT_COLUMNS, landing_schema
 

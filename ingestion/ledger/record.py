@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 log = get_logger(__name__)
 
-METRICS_FILE = Path("metrics") / "ledger.prom"  # in the state folder
+METRICS_FILE = "ledger.prom"  # in OKR_METRICS_DIR
 STAGES = ("produced", "unlanded", "pruned", "landed", "rejected", "absent", "loaded", "waiting")
 TOPIC_COLUMNS = ("topic", *STAGES, "distinct_events", "duplicates", "passed")
 
@@ -32,7 +32,7 @@ def record(settings: Settings, ledger: Ledger) -> None:
     Raises:
         RetryableError: PostgreSQL is unavailable; the metrics are still written.
     """
-    write_metrics(settings.state / METRICS_FILE, ledger)
+    write_metrics(settings.metrics_dir / METRICS_FILE, ledger)
     with connect(settings.require("dsn_loader"), application="okr-ledger") as connection:
         for topic in ledger.topics:
             _insert(connection, "record_topic", ledger, topic, {name: getattr(topic, name) for name in TOPIC_COLUMNS})

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from ingestion.ledger.offsets import Gap
+from lakehouse.errors import InvariantBroken, RetryableError
 
 
 @dataclass
@@ -126,3 +127,26 @@ class Ledger:
         if any(topic.landed for topic in self.topics):
             return False
         return any(topic.produced is None or topic.produced > 0 for topic in self.topics)
+
+    def require_proved(self) -> None:
+        """Return if the ledger proves that all events have landed exactly once.
+
+        Raises:
+            InvariantBroken: an event is missing or duplicated, or nothing was checked.
+            RetryableError: the landed events are correct, but the broker did not answer.
+        """
+        if self.checked_nothing:
+            raise InvariantBroken(
+                "The ledger proves nothing: the lake is empty, but the broker is not, or did not answer. Is "
+                "OKR_LAKE_URI right?"
+            )
+        if not self.passed:
+            raise InvariantBroken(
+                "The ledger does not balance: see above. Stop writing to the lake, and read "
+                "docs/runbooks/lake-verify.md before you change anything."
+            )
+        if not all(topic.is_broker_known for topic in self.topics):
+            raise RetryableError(
+                "The landed events are correct, but it is unknown whether all events have landed: the broker did not "
+                "answer. Start it, then verify again."
+            )

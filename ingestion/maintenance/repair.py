@@ -61,11 +61,16 @@ def repair(settings: Settings) -> list[Repair]:
     """Repair each landing table of a local lake and return the repairs. If nothing is damaged, there are none.
 
     Raises:
-        PermanentError: a table is damaged, and the broker lacks events that are needed to restore it. The table
-            was not changed.
+        PermanentError: the lake is in an object store; or a table is damaged, and the broker lacks events that are
+            needed to restore it. The table was not changed.
         RetryableError: a table is damaged, but the broker does not answer. The table was not changed.
     """
     lake_uri = settings.require("lake_uri")
+    if "://" in lake_uri:
+        raise PermanentError(
+            f"Expected a lake in a folder, found {lake_uri}. An object store writes an object completely or not at "
+            "all, so it has no torn files. If objects were deleted or changed, restore them from their versions."
+        )
     repairs = []
     with Broker(KafkaConnection.of(settings)) as broker:
         for topic in TOPICS:

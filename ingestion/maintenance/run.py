@@ -88,9 +88,11 @@ def _exclusive(dsn: str) -> Iterator[float | None]:
 
 
 def _save_report(lake_uri: str, done: list[TableMaintenance]) -> None:
+    from pyarrow import ArrowException
+
     try:
         report.save(lake_uri, done)
-    except OSError as error:  # the maintenance itself is complete, and its failures raise their own errors
+    except (OSError, ArrowException) as error:  # the maintenance itself is complete
         log.warning("the report could not be stored", error=str(error))
 
 

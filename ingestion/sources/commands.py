@@ -131,13 +131,14 @@ def produce_metrics(
 ) -> None:
     """Send metrics about this host and the platform (CPU, memory, disk, lags, spools) until SIGTERM or Ctrl-C."""
     from ingestion.sources.metrics.collector import collect
+    from lakehouse.logs import get_logger
 
     settings = load_settings()
     stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     sent = collect(settings, interval_seconds=interval, stop=stop)
-    typer.echo(f"Sent {sent} samples.")
+    get_logger(__name__).info("stopped", samples=sent)
 
 
 @app.command("simulate")

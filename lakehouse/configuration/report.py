@@ -17,6 +17,7 @@ MASK = "********"
 OTHERS = frozenset(
     {
         "OKR_SETTINGS", "OKR_STATE", "OKR_READY_FILE", "OKR_SHARED", "OKR_STACK_ID",
+        "OKR_SERVICE", "OKR_LOG_LEVEL_FILE",  # set for services, in their units and by the local stack
         "OKR_PORT_AIRFLOW", "OKR_PORT_MLFLOW",  # where their units listen on loopback (infra/server)
     }
 )  # fmt: skip

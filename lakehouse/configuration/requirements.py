@@ -12,6 +12,7 @@ from lakehouse.client_tls import ClientTls
 from lakehouse.errors import PermanentError
 from lakehouse.field_encryption.key_file import KeyFile
 from lakehouse.kafka_connection import SecurityProtocol
+from lakehouse.log_records import levels
 from lakehouse.postgres_tls import OF_THE_SYSTEM
 from lakehouse.settings import Settings
 from lakehouse.tls_problems import client_context
@@ -20,13 +21,13 @@ MIN_SECRET_LENGTH = 16
 MIN_JWT_SECRET_BYTES = 32  # in every environment, because keys are derived from it
 DSNS = (
     "pg_superuser_dsn", "dsn_owner", "dsn_loader", "dsn_landing", "dsn_metrics", "dsn_transform", "dsn_serving",
-    "dsn_organisation", "dsn_analyst", "mlflow_store_uri", "airflow_dsn",
+    "dsn_organisation", "dsn_backup", "dsn_analyst", "mlflow_store_uri", "airflow_dsn",
 )  # fmt: skip
 REDIS_URLS = ("redis_url", "redis_state_url", "redis_metrics_url", "redis_admin_url")
 PAGES = ("airflow_url", "mlflow_url")
 SECRETS = (
     "jwt_secret", "metrics_token", "admin_password", "lead_password", "app_password", "airflow_password",
-    "airflow_serving_password", "airflow_landing_password", "mlflow_password", "kafka_password",
+    "airflow_serving_password", "airflow_landing_password", "mlflow_password", "kafka_password", "backup_password",
 )  # fmt: skip
 VERIFIED = "verify-full"
 UNVERIFIED = ("ssl_cert_reqs", "ssl_check_hostname")  # parameters of redis-py; by default, both are checked
@@ -55,6 +56,10 @@ def _malformed(settings: Settings) -> Iterator[str]:
         host, colon, port = server.rpartition(":")
         if not (host and colon and port.isdecimal() and 0 < int(port) < 65_536):
             yield f"OKR_KAFKA_BOOTSTRAP: {server!r} is not an address. Expected host:port, separated by commas."
+    try:
+        levels.parse(settings.log_level)
+    except PermanentError as error:
+        yield f"OKR_LOG_LEVEL: {error}"
     if settings.ca_file:
         try:
             client_context(settings.ca_file)

@@ -10,6 +10,7 @@ from lakehouse.contracts.registry import event
 
 KEY_RESULT_ACHIEVED = "key_result_achieved"
 KEY_RESULT, REQUEST = "key_result", "request"  # subject types
+FORECAST_ROLES = ("champion", "challenger", "prior", "pacing_rule")  # earlier releases served the pacing rule
 Output = Annotated[dict[LabelName, Any], Meta(max_length=64)]
 
 
@@ -82,8 +83,8 @@ class ModelPrediction(msgspec.Struct, kw_only=True, frozen=True):
             number = self.output.get(name)
             if not isinstance(number, (int, float)) or isinstance(number, bool) or not 0.0 <= number <= 1.0:
                 raise ValueError(f"output.{name} must be a number from 0 to 1, got {number!r}")
-        if self.subject_type == KEY_RESULT and self.role not in {"champion", "challenger", "pacing_rule"}:
-            raise ValueError(f"role must be champion, challenger or pacing_rule, got {self.role!r}")
+        if self.subject_type == KEY_RESULT and self.role not in FORECAST_ROLES:
+            raise ValueError(f"role must be {', '.join(FORECAST_ROLES)}, got {self.role!r}")
 
 
 @event("okr.prediction.served.v2", topic="okr_ai_predictions", key="subject_id")

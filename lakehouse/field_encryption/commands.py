@@ -27,8 +27,8 @@ Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")
 
 @app.command()
 def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """Show the numbers of keys. Exits with status 1 if the key file lacks a key-encryption key."""
-    from lakehouse.field_encryption.administration import key_counts
+    """Show the numbers of keys. Exits with status 1 if the key file lacks a key-encryption key that is in use."""
+    from lakehouse.field_encryption.count_keys import key_counts
     from lakehouse.field_encryption.key_file import KeyFile, unknown_key
     from lakehouse.settings import load_settings
 
@@ -50,12 +50,17 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] 
     missing = sorted({each.kek_id for each in counts if each.kek_id is not None} - known)
     if missing and key_file:
         raise NotPossible(unknown_key(missing[0], key_file))
+    if missing:
+        raise NotPossible(
+            f"There is no key file (OKR_FIELD_ENCRYPTION_KEY), although keys are wrapped with {', '.join(missing)}. "
+            "Restore the file from its copy: without it, the personal fields cannot be read."
+        )
 
 
 @app.command()
 def rotate() -> None:
     """Wrap all keys with the first key of the key file. Encrypted values do not change; consumers may keep running."""
-    from lakehouse.field_encryption import administration
+    from lakehouse.field_encryption import rotate_keys
     from lakehouse.field_encryption.key_file import KeyFile
     from lakehouse.operator_actions import recorded
     from lakehouse.settings import load_settings
@@ -63,7 +68,7 @@ def rotate() -> None:
     settings = load_settings()
     key_file = KeyFile(settings.require("field_encryption_key"))
     with recorded("field_keys.rotated", key_file.current_id) as details:
-        found = administration.rotate(settings.require("dsn_owner"), key_file)
+        found = rotate_keys.rotate(settings.require("dsn_owner"), key_file)
         details |= {"keys": found.rotated, "damaged": len(found.damaged)}
     typer.echo(f"{found.rotated:,} keys were wrapped with {key_file.current_id}.")
     if found.damaged:
@@ -85,8 +90,8 @@ def destroy(
     rejected: Months = None,
     yes: Yes = False,
 ) -> None:
-    """Destroy keys, so that what they encrypted cannot be read any more, in no copy. This cannot be undone."""
-    from lakehouse.field_encryption import administration
+    """Destroy keys, so that what they encrypted can no longer be read. This cannot be undone."""
+    from lakehouse.field_encryption import destroy_keys
     from lakehouse.operator_actions import recorded
     from lakehouse.settings import load_settings
 
@@ -98,7 +103,7 @@ def destroy(
         typer.confirm(f"Destroy the keys of {', '.join(owners)}? Their values can never be read again.", abort=True)
     with recorded("field_keys.destroyed", owners[0] if len(owners) == 1 else "field keys") as details:
         details["owners"] = owners
-        count = administration.destroy(load_settings().require("dsn_owner"), owners)
+        count = destroy_keys.destroy(load_settings().require("dsn_owner"), owners)
     typer.echo(f"{count} keys were destroyed, {len(set(owners)) - count} had been destroyed before.")
 
 

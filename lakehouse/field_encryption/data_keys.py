@@ -18,6 +18,7 @@ from lakehouse.logs import get_logger
 from lakehouse.warehouse import read_sql
 
 PACKAGE = "lakehouse.field_encryption"
+OPERATOR_APPLICATION = "okr-keys"  # PostgreSQL's application_name of the `okr keys` commands
 MAX_CACHED_KEYS = 100_000
 MAX_AGE_S = 600.0  # with the first event after this time, a process forgets destroyed keys
 log = get_logger(__name__)

@@ -1,6 +1,6 @@
 """Switch the published views to a version: attach its partitions and update the views.
 
-`lakehouse/publication.py` calls this in the transaction that makes the version current.
+`lakehouse/publishing/publication.py` calls this in the transaction that makes the version current.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from lakehouse.publication import read_history
+from lakehouse.publishing.publication import read_history
 from serving.admin.gate_results.service import GateResults
 from serving.prediction_log import PredictionLog
 from serving.publication_reader import Warehouse

@@ -27,6 +27,7 @@ class Right(StrEnum):
     RECORD = "record check-ins"
     DEFINE = "define cycles, teams, users, objectives and key results"
     READ_SYSTEM = "read the health and metrics of the installation"
+    REPORT_ALERTS = "report alerts"
     SEE_PAGES = "see the scorecard"
     SEE_SITES = "see the dbt docs and the Data Docs"
     SEE_DOCS = "see the API's description"
@@ -48,10 +49,10 @@ RIGHTS: dict[Role, frozenset[Right]] = {
     Role.MEMBER: _READ | _SEE | {Right.RECORD},
     Role.LEAD: _READ | _SEE | {Right.RECORD, Right.DEFINE},
     Role.ADMIN: frozenset(Right),
-    Role.SERVICE: _READ | {Right.RECORD, Right.DEFINE, Right.READ_SYSTEM},
+    Role.SERVICE: _READ | {Right.RECORD, Right.DEFINE, Right.READ_SYSTEM, Right.REPORT_ALERTS},
 }
 # No account of an organisation has these rights, because they concern every organisation of the installation.
-OF_THE_INSTALLATION = frozenset({Right.ADMINISTER, Right.READ_SYSTEM, Right.SEE_SITES})
+OF_THE_INSTALLATION = frozenset({Right.ADMINISTER, Right.READ_SYSTEM, Right.REPORT_ALERTS, Right.SEE_SITES})
 
 
 @dataclass(frozen=True, slots=True)

@@ -162,9 +162,10 @@ class FastPredict:
         for labels, probability in accepted.served.probabilities:
             self._probabilities.observe(labels, probability)
         self._observe("POST", PATH, 200, took_s)
-        traceparent = msgspec.UNSET if ids.traceparent is None else ids.traceparent
         took_ms = round(took_s * 1000, 3)
-        self._log(RequestLine(datetime.now(UTC), "POST", PATH, 200, took_ms, ids.request_id, traceparent))
+        self._log(
+            RequestLine(datetime.now(UTC), "POST", PATH, 200, took_ms, ids.request_id, ids.trace_id or msgspec.UNSET)
+        )
 
 
 class _ByIdBody(msgspec.Struct, forbid_unknown_fields=True):

@@ -13,6 +13,8 @@ from datetime import datetime
 
 import msgspec
 
+from lakehouse.log_records.levels import Gate
+from lakehouse.log_records.schema import host_name, service_name
 from lakehouse.logs import get_logger
 
 MODULE = __name__
@@ -21,19 +23,16 @@ Write = Callable[["RequestLine"], None]
 
 
 class RequestLine(msgspec.Struct, gc=False):
-    """A line of the access log. `refused_by` is the type of the problem if the request was refused by a limit."""
+    """The values of a line. `refused_by` is the type of the problem if the request was refused by a limit."""
 
-    timestamp: datetime
+    time: datetime
     method: str
     route: str
     status: int
     took_ms: float
     request_id: str
-    traceparent: str | msgspec.UnsetType = msgspec.UNSET
+    trace_id: str | msgspec.UnsetType = msgspec.UNSET
     refused_by: str | msgspec.UnsetType = msgspec.UNSET
-    event: str = "request"
-    level: str = "info"
-    module: str = MODULE
 
 
 def json_writer(descriptor: int | None = None) -> Write:
@@ -44,6 +43,10 @@ def json_writer(descriptor: int | None = None) -> Write:
     target = sys.stderr.fileno() if descriptor is None else descriptor
     encoder = msgspec.json.Encoder()
     lines = bytearray()
+    gate = Gate(MODULE)
+    # The same for all lines, so they are rendered only once. They follow the values, instead of the final brace.
+    fixed = {"level": "INFO", "event": "request", "service": service_name(), "host": host_name(), "module": MODULE}
+    end = b"," + encoder.encode(fixed)[1:] + b"\n"
 
     def flush() -> None:
         data = bytes(lines)
@@ -53,10 +56,12 @@ def json_writer(descriptor: int | None = None) -> Write:
                 data = data[os.write(target, data) :]
 
     def write(line: RequestLine) -> None:
+        if not gate.is_open:
+            return
         if not lines:
             asyncio.get_running_loop().call_soon(flush)
         encoder.encode_into(line, lines, -1)
-        lines.extend(b"\n")
+        lines[-1:] = end
 
     return write
 

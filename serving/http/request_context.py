@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 from structlog.contextvars import bind_contextvars, get_contextvars
 
+from lakehouse.log_records.schema import trace_id_of
+
 # The id is logged, so only text in the form of an id is accepted. Most names and all e-mail addresses have another form
 # (no digit, fewer characters, or other ones), but not a name such as maria-schmidt-1990: callers must not send names.
 _SAFE_ID = re.compile(rb"(?=[A-Za-z_-]*[0-9])[A-Za-z0-9_-]{16,64}")
@@ -23,6 +25,11 @@ class RequestIds(NamedTuple):
 
     request_id: str
     traceparent: str | None = None
+
+    @property
+    def trace_id(self) -> str | None:
+        """The id of the trace, for log lines."""
+        return None if self.traceparent is None else trace_id_of(self.traceparent)
 
 
 class IdSource:

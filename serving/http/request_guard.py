@@ -85,7 +85,7 @@ class RequestGuard:
             self._log(
                 RequestLine(
                     datetime.now(UTC), method, route, answer.status, took_ms, ids.request_id,
-                    ids.traceparent or UNSET, answer.refused_by or UNSET,
+                    ids.trace_id or UNSET, answer.refused_by or UNSET,
                 )
             )  # fmt: skip
 

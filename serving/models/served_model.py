@@ -58,7 +58,7 @@ class Trained:
 
 @dataclass(frozen=True)
 class Rule:
-    """A rule that predicts while no version of the model is champion, because none is better."""
+    """Predictions that need no training. They are served while no version of the model is champion."""
 
     name: str
     version: str

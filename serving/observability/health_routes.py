@@ -1,17 +1,13 @@
-"""GET /livez, /readyz, /health and /metrics."""
+"""GET /livez, /readyz and /health."""
 
-import secrets
 from typing import Any, Literal
 
 from anyio import to_thread
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
-from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel, Field
-from starlette.responses import Response
 
 from lakehouse.errors import RetryableError
-from serving.auth.authenticator import bearer_of
 from serving.auth.authorization import session_cookie
 from serving.auth.roles import Right
 from serving.errors import NotSignedIn
@@ -79,23 +75,6 @@ def _probe_response(body: dict[str, Any], *, is_available: bool) -> JSONResponse
     if is_available:
         return JSONResponse(body)
     return JSONResponse(body, status_code=503, headers={"Retry-After": "1"})
-
-
-async def _may_read_metrics(request: Request, services: ServicesDep) -> None:
-    """Raise NotSignedIn unless the request has the token for metrics.
-
-    The address is no proof: what a proxy on this host forwards comes from a loopback address, too.
-    """
-    token = services.settings.metrics_token.get_secret_value()
-    given = bearer_of(request.headers.get("authorization", "")) or ""
-    if not token or not secrets.compare_digest(given.encode(), token.encode()):
-        raise NotSignedIn("The metrics require the token that is set by OKR_METRICS_TOKEN, as a bearer token.")
-
-
-@router.get("/metrics", include_in_schema=False, dependencies=[Depends(_may_read_metrics)])
-async def prometheus_metrics(services: ServicesDep) -> Response:
-    """Return the metrics of all workers of this host for Prometheus."""
-    return Response(await services.metrics_page(), media_type=CONTENT_TYPE_LATEST)
 
 
 async def _may_read_system(request: Request, services: Services) -> bool:

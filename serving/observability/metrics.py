@@ -73,6 +73,10 @@ SPOOL_EVENTS = Gauge(
     "okr_spool_events", "Events in a spool of this host, by state: waiting or rejected.",
     ("spool", "state"), multiprocess_mode="mostrecent", registry=REGISTRY,
 )  # fmt: skip
+SPOOL_FILL = Gauge(
+    "okr_spool_fill_ratio", "Share of its limit that a spool occupies (0-1).",
+    ("spool",), multiprocess_mode="mostrecent", registry=REGISTRY,
+)  # fmt: skip
 PREDICTION_LOG_FILL = Gauge(
     "okr_prediction_log_fill_ratio", "Share of its size limit that the prediction log occupies (0-1).",
     multiprocess_mode="mostrecent", registry=REGISTRY,

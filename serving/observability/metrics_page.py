@@ -28,6 +28,7 @@ class MetricsPage:
             state = sender.state()
             metrics.SPOOL_EVENTS.labels(sender.spool.source, "waiting").set(state.waiting)
             metrics.SPOOL_EVENTS.labels(sender.spool.source, "rejected").set(state.rejected)
+            metrics.SPOOL_FILL.labels(sender.spool.source).set(state.fill_ratio)
         log = self.prediction_log.state()
         metrics.PREDICTION_LOG_FILL.set(log.fill_ratio)
         metrics.PREDICTION_LOG_BEHIND_SECONDS.set(log.seconds_behind)

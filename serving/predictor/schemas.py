@@ -51,7 +51,7 @@ class PredictBody(Body):
 
 
 class ModelName(BaseModel):
-    """The version that predicts outside of experiments. If no model has been promoted, this is the pacing rule."""
+    """The version that predicts outside of experiments. If no model has been promoted, this is the prior."""
 
     name: str
     version: str
@@ -80,7 +80,7 @@ class PredictionItem(BaseModel):
     )
     output: dict[str, Any] | None = Field(None, description="Further fields of the model's output; null if none.")
     abstained: bool | None = Field(
-        None, description="Whether a rule predicts because no version of the model is better, e.g. the pacing rule."
+        None, description="Whether the prior predicts, because no trained version of the model is better."
     )
     reasons: list[str] = Field(
         default_factory=list, description="The strongest effects on the probability, strongest first."

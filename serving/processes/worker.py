@@ -17,7 +17,7 @@ _PR_SET_PDEATHSIG = 1
 def create() -> ASGIApp:
     """Return the application of a worker, which ends when its supervisor does."""
     from lakehouse.errors import OkrError
-    from lakehouse.logs import configure_logging
+    from lakehouse.logs import configure_logging, report_error
     from lakehouse.settings import load_settings
     from serving.app import create_asgi_app
     from serving.services import build_services
@@ -29,7 +29,7 @@ def create() -> ASGIApp:
         configure_logging(as_json=settings.log_json)
         app = create_asgi_app(build_services(settings, ships_predictions=False))
     except OkrError as error:
-        sys.stderr.write(f"okr: {error}\n")
+        report_error(error)
         sys.exit(STARTUP_FAILURE)
     gc.freeze()  # what is loaded now stays, so that full collections, which stop all requests, need not traverse it
     return app

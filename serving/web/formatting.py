@@ -1,7 +1,7 @@
 """Format numbers and times for the pages."""
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from lakehouse import number_format
@@ -46,6 +46,16 @@ def moment(value: datetime | None) -> str:
 def clock(value: datetime) -> str:
     """Format a time of day in UTC."""
     return f"{value.astimezone(UTC):%H:%M}"
+
+
+def age(value: timedelta) -> str:
+    """Format an age in its largest unit. A clock that is behind makes no negative age."""
+    seconds = max(0, int(value.total_seconds()))
+    for unit, size in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
+        if seconds >= size:
+            number = seconds // size
+            return f"{number} {unit}{'s' if number > 1 else ''}"
+    return "less than a minute"
 
 
 def day(value: date | None) -> str:

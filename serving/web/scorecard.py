@@ -96,11 +96,6 @@ class ScorecardPage:
     is_filtered: bool
 
     @property
-    def is_by_pacing_rule(self) -> bool:
-        """Whether the forecasts are those of the pacing rule: on track or not, without an interval."""
-        return self.model.role == "pacing_rule"
-
-    @property
     def is_trained_on_outcome(self) -> bool:
         """Whether the model was trained on the outcomes of this cycle."""
         return self.model.learned_from(self.totals["cycle_end"])
@@ -127,11 +122,6 @@ class KeyResultPage:
     def is_trained_on_outcome(self) -> bool:
         """Whether the model was trained on the outcome of this key result."""
         return bool(self.row["is_closed"]) and self.model.learned_from(self.row["cycle_end"])
-
-    @property
-    def is_by_pacing_rule(self) -> bool:
-        """Whether the forecasts are those of the pacing rule: on track or not, without an interval."""
-        return self.model.role == "pacing_rule"
 
 
 def tone(probability: float) -> str:

@@ -228,8 +228,8 @@ def _team_lines(rows: _ScorecardRows, forecasts: AllForecasts) -> list[TeamLine]
 
 
 def _interval_to_draw(row: Row, forecast: CachedForecast | None, forecasts: AllForecasts) -> Forecast | None:
-    """Return the interval to draw, or None for closed key results and for the pacing rule, which has no interval."""
-    if forecast is None or row["is_closed"] or forecasts.model.role == "pacing_rule":
+    """Return the interval to draw, or None for closed key results."""
+    if forecast is None or row["is_closed"]:
         return None
     return Forecast(forecast.low, forecast.high)
 

@@ -41,6 +41,7 @@ class Pages:
             "expected_count",
             "moment",
             "clock",
+            "age",
             "day",
         ):
             self._environment.filters[name] = getattr(formatting, name)

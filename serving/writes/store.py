@@ -27,7 +27,7 @@ class Version:
 
 @dataclass(frozen=True)
 class StoredEvent:
-    """An event of a stored request. `unreadable` names the personal fields whose texts were erased, None in `data`."""
+    """An event of a stored request. `unreadable` names the personal fields that cannot be read, None in `data`."""
 
     event_id: UUID
     event_type: str
@@ -54,7 +54,7 @@ class WriteStore:
     """Reads and writes requests."""
 
     def __init__(self, warehouse: Warehouse, fields: PersonalFields | None = None) -> None:
-        """Receive the personal fields, which are encrypted in the tables. Without keys, none are."""
+        """Encrypt and decrypt personal fields with `fields`; without it, they are stored in plaintext."""
         self._warehouse = warehouse
         self.fields = fields or PersonalFields()
 

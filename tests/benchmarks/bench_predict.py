@@ -68,7 +68,7 @@ def test_predictions_by_id_reach_most_of_the_rate_of_a_bare_echo(
             row_of("by id, 64 connections", ours, bare),
             row_of("by id, 1 connection", one, bare),
             row_of(
-                f"by id, 64 connections, paced to {PACE:.0%} of their maximum rate ({reached:.0%} reached)", most, bare
+                f"by id, 64 connections, paced at {PACE:.0%} of the maximum rate ({reached:.0%} reached)", most, bare
             ),
         ],
         f"Targets: rate ratio {MIN_RATIO_BY_ID}, p50 of one connection {MOST_ONE_P50_MS} ms, p99 of the "

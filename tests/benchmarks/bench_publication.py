@@ -17,7 +17,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from lakehouse import marts_build, publication
+from lakehouse.publishing import marts_build, publication
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
 from serving.publication_reader import PublishedReader, Warehouse

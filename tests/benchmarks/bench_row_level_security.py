@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from lakehouse import marts_build
+from lakehouse.publishing import marts_build
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect, read_sql
 from serving.auth.visibility import UNRESTRICTED

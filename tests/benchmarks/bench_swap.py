@@ -14,7 +14,7 @@ import httpx
 import psutil
 import pytest
 
-from lakehouse import marts_build, publication
+from lakehouse.publishing import marts_build, publication
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
 from ml.model_registry import MODEL_NAME

@@ -14,7 +14,7 @@ import pytest
 
 from dags.steps.catch_up import is_published, start_catch_up_run, unpublished_rows
 from lakehouse import step_failure
-from lakehouse.publication_hold_reasons import holds
+from lakehouse.publishing.hold_reasons import holds
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
 from tests.dags.landed_events import TOPIC, land, publish

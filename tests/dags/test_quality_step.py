@@ -11,6 +11,7 @@ from ingestion.contract_validation import EncodedEvent
 from ingestion.landing.consumer import land
 from ingestion.loading import load
 from ingestion.producer import EventProducer
+from lakehouse.errors import RetryableError
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
 
@@ -42,7 +43,9 @@ def loaded(
     return pipeline
 
 
-def test_a_complete_lake_passes_and_a_missing_row_fails_the_step(loaded: Settings) -> None:
+def test_a_complete_lake_passes_and_a_missing_row_or_broker_fails_the_step(
+    loaded: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
     with pytest.raises(AirflowSkipException, match="Nothing is published yet"):
@@ -50,10 +53,14 @@ def test_a_complete_lake_passes_and_a_missing_row_fails_the_step(loaded: Setting
     with connect(loaded.require("dsn_transform")) as connection:
         connection.execute(PUBLISHED)
     verify_lake()
+    with monkeypatch.context() as away:
+        away.setenv("OKR_KAFKA_BOOTSTRAP", "127.0.0.1:1")
+        with pytest.raises(RetryableError, match="unknown whether all events have landed"):
+            verify_lake()
     with connect(loaded.require("dsn_loader")) as connection:
         connection.execute("DELETE FROM raw.okr_user_events WHERE subject = 'k3'")
     with pytest.raises(AirflowFailException, match="lake-verify"):
         verify_lake()
     with connect(loaded.require("dsn_loader")) as connection:
         stored = connection.execute("SELECT count(DISTINCT verified_at) FROM ops.ledger").fetchone()
-    assert stored == (2,), "each ledger is stored, including the failed one"
+    assert stored == (3,), "each ledger is stored, including the failed one"

@@ -15,7 +15,7 @@ from dags.steps.task_adapter import step
 from ingestion.spool import Spool
 from lakehouse import step_failure
 from lakehouse.errors import GateFailed, PermanentError
-from lakehouse.publication_hold_reasons import holds
+from lakehouse.publishing.hold_reasons import holds
 from lakehouse.settings import Settings
 from tests.ingestion.spool.kafka_log import values_by_key
 

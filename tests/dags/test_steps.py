@@ -14,7 +14,7 @@ from dags.steps import dbt_manifest, etl
 from dags.steps.dbt_docs import fingerprint, is_current
 from dags.steps.task_adapter import step
 from lakehouse.errors import GateFailed, PermanentError, RetryableError
-from lakehouse.publication import current
+from lakehouse.publishing.publication import current
 from lakehouse.settings import Settings, load_settings
 from lakehouse.warehouse import connect
 from ml.champion import CHAMPION, champion_version

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from lakehouse.contracts.alert import AlertChanged
 from lakehouse.contracts.host_metric import HostMetricSampled
 from lakehouse.contracts.page import PageViewed
 from lakehouse.contracts.pipeline_step import PipelineStepFinished
@@ -66,6 +67,21 @@ def _by_any_model(subject_id: str, **fields: Any) -> dict[str, Any]:
     } | fields
 
 
+def _alerts(log: Any) -> None:
+    def add(fingerprint: str, starts_at: datetime, ends_at: datetime | None = None) -> Any:
+        status = "firing" if ends_at is None else "resolved"
+        alert = AlertChanged(
+            fingerprint=fingerprint, alert="ApiDown", status=status, starts_at=starts_at, ends_at=ends_at,
+            severity="critical", service="api", summary="The API is down.",
+        )  # fmt: skip
+        return log.add(alert, ends_at or starts_at)
+
+    log.repeat(add("a1", _at(1, 10, 8)))
+    add("a1", _at(1, 10, 8), _at(1, 10, 8, 30))
+    add("a1", _at(1, 10, 9))  # the same alert fires again
+    add("b2", _at(1, 10, 8), _at(1, 10, 7, 59))  # its start was never reported, and a clock was set back
+
+
 def _log_of_events(log: Any) -> None:
     log.organisation()
     _check_ins(log)
@@ -91,6 +107,7 @@ def _log_of_events(log: Any) -> None:
             ),
             _at(1, 10, 8, end),
         )  # fmt: skip
+    _alerts(log)
     december = datetime(2025, 12, 1, tzinfo=UTC)
     log.add(_prediction("done", december), december)
     log.add(_prediction("done", december, prediction_id="served late"), _at(1, 1))
@@ -203,6 +220,17 @@ def test_the_last_try_of_a_step_counts(marts: Any) -> None:
     assert (run["step_count"], run["failed_step_count"], run["state"]) == (3, 1, "failed")
     assert (run["first_failed_step"], run["failure_message"]) == ("gate", "3 of 40 failed")
     assert run["duration_s"] == 600.0
+
+
+def test_an_alert_has_a_row_for_each_period_in_which_it_fired(marts: Any) -> None:
+    rows = marts.rows(
+        "select fingerprint, started_at, state, resolved_at, duration_s from fct_alert order by fingerprint, started_at"
+    )
+    assert [tuple(row.values()) for row in rows] == [
+        ("a1", _at(1, 10, 8), "resolved", _at(1, 10, 8, 30), 1800.0),
+        ("a1", _at(1, 10, 9), "firing", None, None),
+        ("b2", _at(1, 10, 8), "resolved", _at(1, 10, 8), 0.0),
+    ]
 
 
 def test_a_forecast_is_scored_only_when_served_before_its_outcome_was_known(marts: Any) -> None:

@@ -10,9 +10,9 @@ import pytest
 from dbt.contracts.graph.manifest import Manifest
 
 from dags.steps.models_to_rebuild import models_to_rebuild
-from lakehouse import marts_build, publication
 from lakehouse.contracts import TOPICS
 from lakehouse.contracts.team import TeamDefined
+from lakehouse.publishing import marts_build, publication
 from lakehouse.publishing.carry_over import find_basis, hash_of_inputs
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect

@@ -19,10 +19,10 @@ from infra.local.processes import stack_processes
 from infra.local.supervisor import Supervisor
 from ingestion.contract_validation import encode
 from ingestion.producer import EventProducer
-from lakehouse import publication
 from lakehouse.contracts.check_in import CheckInRecorded
 from lakehouse.ids import uuid7
 from lakehouse.kafka_connection import KafkaConnection
+from lakehouse.publishing import publication
 from tests.e2e.running_stack import analyst, run_okr, wait_until
 from tests.infra.service_secrets import ALLOWED, secrets_in
 

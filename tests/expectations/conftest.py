@@ -17,6 +17,7 @@ from infra.local.stack import Stack
 from ingestion.contract_validation import DecodedEvent, decode, encode
 from ingestion.loading.direct import copy_events
 from ingestion.sources.simulator import messages, organisation, scale_of
+from lakehouse.contracts.alert import AlertChanged
 from lakehouse.contracts.pipeline_step import PipelineStepFinished
 from lakehouse.contracts.prediction import PredictionServed
 from lakehouse.errors import ContractViolation
@@ -165,6 +166,7 @@ def simulated_log() -> list[DecodedEvent]:
     )
     more = (
         PipelineStepFinished(pipeline="p", step="s", run_id="r", state="success", started_at=NOW, finished_at=NOW),
+        AlertChanged(fingerprint="a1", alert="ApiDown", status="resolved", starts_at=NOW, ends_at=NOW),
         PredictionServed(
             prediction_id="p", key_result_id=check_in.payload.key_result_id, as_of=NOW, probability=0.5, low=0.1,
             high=0.9, model_name="m", model_version="1", role="champion", publication_id=1,

@@ -17,7 +17,7 @@ from expectations.gx_runner import TableLocation, validate
 from expectations.rules import Suite
 from ingestion.loading.direct import copy_events
 from lakehouse.errors import GateFailed, PermanentError
-from lakehouse.publication import publish
+from lakehouse.publishing.publication import publish
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
 from tests.expectations.conftest import dbt_build, simulated_log
@@ -59,6 +59,7 @@ FAULTS = {
     ("user_activity", "views_add_up"): "UPDATE fct_user_activity_daily SET page_view_count = page_view_count + 1",
     ("host_metric", "samples_add_up"): "UPDATE fct_system_health_hourly SET sample_count = sample_count + 1",
     ("pipeline_step", "every_run_arrived"): "DELETE FROM fct_pipeline_run",
+    ("alert", "every_alert_arrived"): "DELETE FROM fct_alert",
     ("prediction", "every_prediction_arrived"): "DELETE FROM fct_prediction",
     ("key_result_features", "nothing_after_the_data"): f"{LATER} + interval '9 years'",
     ("key_result_features", "nothing_after_the_outcome"): "UPDATE int_key_result_cycle SET final_at = '2000-01-01Z'",
@@ -93,6 +94,7 @@ CONTRACT_FAULTS = {
         "UPDATE mart_checkin_hygiene SET check_in_coverage_ratio = 2",
     "fct_system_health_hourly_values_are_ordered": "UPDATE fct_system_health_hourly SET min_value = max_value + 1",
     "fct_pipeline_run_state_fits_steps": "UPDATE fct_pipeline_run SET failed_step_count = failed_step_count + 1",
+    "fct_alert_state_fits_end": "UPDATE fct_alert SET resolved_at = NULL WHERE state = 'resolved'",
     "fct_prediction_probability_check": "UPDATE fct_prediction SET probability = 1.01",
     "fct_prediction_scored_before_the_outcome_was_known":
         "UPDATE fct_prediction SET is_scored = true, outcome_known_at = served_at",

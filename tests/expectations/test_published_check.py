@@ -12,7 +12,7 @@ from expectations.rules import Suite, sql_rules
 from expectations.suites import drift
 from expectations.warehouse_snapshot import snapshot
 from lakehouse.errors import GateFailed, PermanentError
-from lakehouse.marts_build import prepare_build
+from lakehouse.publishing.marts_build import prepare_build
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
 from tests.publications import publish_build

@@ -19,8 +19,9 @@ from ingestion.contract_validation import DecodedEvent
 from ingestion.loading.direct import copy_events
 from ingestion.sources.okr_files.event_order import history_events
 from ingestion.sources.okr_files.row_validation import read_history
-from lakehouse import marts_build, publication, quarantine
+from lakehouse import quarantine
 from lakehouse.lake import landing_schema
+from lakehouse.publishing import marts_build, publication
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
 from tests.expectations.conftest import dbt_build, decoded_or_none

@@ -26,7 +26,7 @@ from lakehouse.contracts.key_result import KeyResultDefined
 from lakehouse.contracts.objective import ObjectiveDefined
 from lakehouse.contracts.organisation import OrganisationDefined
 from lakehouse.contracts.team import TeamDefined
-from lakehouse.publication import Publication, current
+from lakehouse.publishing.publication import Publication, current
 from lakehouse.settings import Settings
 from tests.dags.zygote import FAILED, SKIPPED, Ended, Zygote
 from tests.faults.proof import prove
@@ -47,14 +47,16 @@ KILLS = {
     "dbt: with all models built": "from dags.steps import dbt_tasks; before(dbt_tasks, '_report_results', die)",
     "gate_marts: before it stores its report": "import expectations.marts_gate as marts; before(marts, 'save', die)",
     "gate_marts: with its report stored": "import expectations.marts_gate as marts; after(marts, 'save', die)",
-    "publish: before it begins": "from lakehouse import publication; before(publication, 'publish', die)",
-    "publish: in its transaction": "from lakehouse import publication; after(publication, '_record', die)",
+    "publish: before it begins": "from lakehouse.publishing import publication; before(publication, 'publish', die)",
+    "publish: in its transaction": "from lakehouse.publishing import publication; after(publication, '_record', die)",
     "publish: before its COMMIT": "from lakehouse.publishing import views; before(views, 'commit', die)",
-    "publish: after its COMMIT": "from lakehouse import publication; before(publication, 'drop_old_versions', die)",
-    "publish: after it published": "from lakehouse import publication; after(publication, 'publish', die)",
+    "publish: after its COMMIT": (
+        "from lakehouse.publishing import publication; before(publication, 'drop_old_versions', die)"
+    ),
+    "publish: after it published": "from lakehouse.publishing import publication; after(publication, 'publish', die)",
     "publish: before it names the model": "from ml import champion; before(champion, 'champion_version', die)",
     "publish: with the model version": (
-        "from lakehouse import publication; after(publication, 'record_model_version', die)"
+        "from lakehouse.publishing import publication; after(publication, 'record_model_version', die)"
     ),
 }  # fmt: skip
 

@@ -30,6 +30,16 @@ def test_without_a_network_fetch_reports_missing_jars_and_that_a_rerun_continues
     assert list(empty_cache.iterdir()) == []
 
 
+def test_without_a_network_the_stack_starts_without_the_jmx_agent(
+    empty_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    said: list[str] = []
+    kafka_jars.fetch_agent(said.append)
+    assert "Prometheus gets no metrics of Kafka itself" in said[0]
+    assert kafka_jars.agent() is None
+
+
 def test_missing_jars_are_reported_with_the_command_that_fetches_them(empty_cache: Path) -> None:
     with pytest.raises(PermanentError, match="Run `okr fetch`"):
         kafka_jars.class_path()

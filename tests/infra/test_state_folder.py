@@ -94,7 +94,7 @@ def test_a_stack_env_of_an_earlier_version_gets_the_secrets_that_it_lacks(tmp_pa
     assert open_stack(tmp_path) is not None
     after = prepare_stack(tmp_path).env
     assert {name for name in complete if after[name] != complete[name]} == {
-        *ADDED_LATER, "OKR_DSN_LANDING", "OKR_DSN_METRICS"
+        *ADDED_LATER, "OKR_DSN_LANDING", "OKR_DSN_METRICS", "OKR_DSN_BACKUP"
     }  # fmt: skip
 
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import psycopg
 
-from lakehouse import marts_build, publication
-from lakehouse.publication import Publication
+from lakehouse.publishing import marts_build, publication
+from lakehouse.publishing.publication import Publication
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
 from tests.publications import passed

@@ -5,8 +5,8 @@ from contextlib import contextmanager
 import psycopg
 import pytest
 
-from lakehouse import marts_build, publication
 from lakehouse.errors import NotPossible, PermanentError
+from lakehouse.publishing import marts_build, publication
 from lakehouse.publishing.up_to_date import is_up_to_date
 from lakehouse.warehouse import connect
 from tests.lakehouse.marts import build, publish, swap

@@ -7,7 +7,7 @@ import pytest
 
 from infra.local.stack import Stack
 from infra.migrations.migrate import migrate
-from lakehouse import publication
+from lakehouse.publishing import publication
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
 from tests.databases import database_from

@@ -6,9 +6,8 @@ import time
 import psycopg
 import pytest
 
-from lakehouse import publication
 from lakehouse.errors import PermanentError, RetryableError
-from lakehouse.publishing import locks, old_versions
+from lakehouse.publishing import locks, old_versions, publication
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
 from tests.lakehouse.marts import BOTH, Connection, publish, publish_with, swap, versions

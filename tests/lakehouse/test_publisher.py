@@ -6,9 +6,8 @@ from collections.abc import Callable
 import psycopg
 import pytest
 
-from lakehouse import marts_build, publication
 from lakehouse.errors import PermanentError, RetryableError
-from lakehouse.publishing import locks, old_versions, views
+from lakehouse.publishing import locks, marts_build, old_versions, publication, views
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
 from tests.lakehouse.marts import BOTH, Connection, build, publish, swap, versions

@@ -11,7 +11,7 @@ from infra.local.stack import Stack
 from infra.migrations.migrate import migrate
 from infra.migrations.revert import revert
 from infra.migrations.revisions import scripts
-from lakehouse import publication
+from lakehouse.publishing import publication
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
 from tests.databases import NewDatabase, database_from

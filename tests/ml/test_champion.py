@@ -86,10 +86,10 @@ def test_versions_that_promoted_each_other_in_turn_are_listed_once(three: Settin
     assert champions(three).earlier == ("3", "2")
 
 
-def test_without_a_champion_a_rollback_says_that_the_pacing_rule_serves(three: Settings) -> None:
+def test_without_a_champion_a_rollback_says_that_the_prior_serves(three: Settings) -> None:
     set_champion(three, None)
     assert champion_version(three) is None
-    with pytest.raises(PermanentError, match="There is no champion, so the pacing rule serves forecasts"):
+    with pytest.raises(PermanentError, match="There is no champion, so the prior serves forecasts"):
         rollback(three, "2")
 
 

@@ -42,7 +42,7 @@ def test_the_commands_import_no_heavy_package() -> None:
 
 
 def test_train_promote_list_and_evaluate(settings: Settings) -> None:
-    assert "the pacing rule serves" in forecast(settings, "models").stdout
+    assert "the prior serves" in forecast(settings, "models").stdout
     trained = okr(settings, "train")
     assert trained.returncode == 0, trained.stderr
     assert "Version 1 registered as challenger" in trained.stdout

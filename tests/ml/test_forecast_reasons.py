@@ -12,7 +12,7 @@ from ml.feature_rows import Rows, rows_of_mappings
 from ml.fit_model import fit
 from ml.forecast_model import ForecastModel
 from ml.hyperparameters import Hyperparameters
-from ml.pacing_rule import PacingRule
+from ml.prior_forecast import PRIOR, PriorForecaster
 from ml.train_test_split import everything_closed
 
 
@@ -67,12 +67,12 @@ def test_a_key_result_without_check_ins_is_forecast_from_others_without_any_for_
     assert "There is no check-in yet, 35% into the cycle." in forecast.reasons[0]
 
 
-@pytest.mark.parametrize("forecaster", ["model", "rule"])
+@pytest.mark.parametrize("forecaster", ["model", "prior"])
 @pytest.mark.parametrize("value", [None, float("nan"), float("inf"), "fast"])
 def test_a_feature_that_is_not_a_number_is_named(
     model: ForecastModel, current: list[dict[str, Any]], forecaster: str, value: object
 ) -> None:
-    either = model if forecaster == "model" else PacingRule()
+    either = model if forecaster == "model" else PriorForecaster()
     with pytest.raises(PermanentError, match="log_pace_ratio_7d"):
         either.forecast([current[0] | {"log_pace_ratio_7d": value}])
 
@@ -83,26 +83,29 @@ def test_a_missing_feature_is_named(model: ForecastModel, current: list[dict[str
         model.forecast([current[0], row])
 
 
-def test_the_pacing_rule_says_that_it_is_a_rule(current: list[dict[str, Any]]) -> None:
-    on_pace = current[0] | {"progress_ratio": 0.35, "elapsed_ratio": 0.5}
-    behind = current[0] | {"progress_ratio": 0.34, "elapsed_ratio": 0.5}
-    first, second = PacingRule().forecast([on_pace, behind])
-    assert (first.probability, second.probability) == (1.0, 0.0)
-    assert first.reasons[0] == (
-        "Pacing rule (no model is better here): progress is at 35% after 50% of the cycle. On track means at least 35% "
-        "(70% of the elapsed share)."
-    )
-    assert (first.low, first.high) == (0.0, 1.0)
+def test_the_prior_explains_its_forecasts_and_its_interval_agrees_with_its_probability(
+    current: list[dict[str, Any]],
+) -> None:
+    forecasts = PriorForecaster().forecast(current)
+    margins = PRIOR.margins(rows_of_mappings(current, REQUIRED_FEATURES))
+    for row, forecast, margin in zip(current, forecasts, margins, strict=True):
+        assert forecast.probability == pytest.approx(1 / (1 + np.exp(-margin)), abs=1e-12)
+        assert sum(forecast.contributions.values()) == pytest.approx(forecast.margin, abs=1e-12)
+        assert 0 <= forecast.low <= forecast.high <= 1
+        assert forecast.low < 0.7 or forecast.probability >= 0.9
+        assert forecast.high >= 0.7 or forecast.probability <= 0.1
+        assert "odds" in forecast.reasons[0], row
+    assert len({round(each.probability, 3) for each in forecasts}) > len(forecasts) / 2, "all forecasts are alike"
 
 
-def test_the_pacing_rule_counts_at_least_a_tenth_of_the_cycle(current: list[dict[str, Any]]) -> None:
-    early = current[0] | {"progress_ratio": 0.0698, "elapsed_ratio": 0.05}
-    (forecast,) = PacingRule().forecast([early])
-    assert forecast.probability == 0.0
-    assert forecast.reasons[0].endswith(
-        "progress is at 6.98% after 5% of the cycle. On track means at least 7% (70% of the elapsed share, which "
-        "counts as at least 10%)."
+def test_the_prior_forecasts_a_key_result_without_check_ins_from_its_baseline(current: list[dict[str, Any]]) -> None:
+    row = current[0] | {"check_ins": 0, "elapsed_ratio": 0.35, "progress_ratio": 0.0, "noise_ratio": 0.5}
+    (forecast,) = PriorForecaster().forecast([row])
+    assert forecast.reasons[0] == (
+        "There is no check-in yet, 35% into the cycle, so the value is assumed to be at its baseline."
     )
+    assert 0.01 < forecast.probability < 0.6
+    assert not any("old" in reason for reason in forecast.reasons)
 
 
 def test_current_rows_are_the_latest_of_each_key_result(published: Settings, history: Rows) -> None:

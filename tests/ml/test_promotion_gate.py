@@ -42,7 +42,7 @@ def test_a_model_better_than_rule_and_champion_is_promoted(trained: TrainedModel
     decision = decide(trained.evaluated, None, history)
     assert (decision.outcome, decision.serving) == ("promoted", "model")
     assert decision.candidate_brier == pytest.approx(trained.report.brier("model"))
-    assert decision.pacing_brier == pytest.approx(trained.report.brier("pacing_rule"))
+    assert decision.prior_brier == pytest.approx(trained.report.brier("prior"))
     assert decision.rows == trained.report.rows
 
 
@@ -51,18 +51,16 @@ def test_the_same_model_again_does_not_replace_the_champion(trained: TrainedMode
     assert (decision.outcome, decision.serving) == ("kept", "model")
 
 
-def test_a_model_worse_than_the_pacing_rule_is_rejected_and_the_rule_serves(
-    trained: TrainedModels, history: Rows
-) -> None:
+def test_a_model_worse_than_the_prior_is_rejected_and_the_prior_serves(trained: TrainedModels, history: Rows) -> None:
     decision = decide(ignorant(trained.evaluated, 5.0), None, history)
-    assert (decision.outcome, decision.serving) == ("rejected", "pacing_rule")
-    assert "does not beat the pacing rule" in decision.reason
+    assert (decision.outcome, decision.serving) == ("rejected", "prior")
+    assert "does not beat the prior" in decision.reason
 
 
 def test_a_champion_that_no_longer_beats_the_rule_is_withdrawn(trained: TrainedModels, history: Rows) -> None:
     worse = ignorant(trained.evaluated, 5.0)
     decision = decide(worse, worse, history)
-    assert (decision.outcome, decision.serving) == ("withdrawn", "pacing_rule")
+    assert (decision.outcome, decision.serving) == ("withdrawn", "prior")
 
 
 def test_a_model_that_learned_from_the_held_out_cycle_is_not_evaluated_on_it(
@@ -99,8 +97,8 @@ def test_a_champion_that_learned_from_the_held_out_cycle_does_not_block_promotio
     assert "champion none" in decision.reason
 
 
-def test_evaluate_without_a_champion_says_that_the_pacing_rule_serves(settings: Settings) -> None:
-    with pytest.raises(PermanentError, match="There is no champion, so the pacing rule serves"):
+def test_evaluate_without_a_champion_says_that_the_prior_serves(settings: Settings) -> None:
+    with pytest.raises(PermanentError, match="There is no champion, so the prior serves"):
         evaluate_champion(settings)
 
 

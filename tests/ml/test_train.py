@@ -91,7 +91,7 @@ def test_each_threshold_is_labelled_by_the_final_progress(learned: Rows) -> None
 
 def test_rows_with_only_one_outcome_are_rejected(learned: Rows, hyperparameters: Hyperparameters) -> None:
     lost = learned.take(~learned["is_achieved"].astype(bool))
-    with pytest.raises(InsufficientData, match=r"have the same outcome \(none achieved\).*pacing rule serves"):
+    with pytest.raises(InsufficientData, match=r"have the same outcome \(none achieved\).*prior serves"):
         fit(lost, hyperparameters)
 
 

@@ -14,7 +14,7 @@ from lakehouse.settings import Settings
 from tests.databases import NewDatabase, copy_of
 from tests.serving.browser_harness import CHROMIUM, FLAGS
 from tests.serving.live_server import Api, serving
-from tests.serving.published_organisation import publish, register_two_models, simulated, strange
+from tests.serving.published_organisation import alerts, publish, register_two_models, simulated, strange
 
 
 @pytest.fixture(scope="session")
@@ -27,7 +27,7 @@ def dbt_target(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def organisation_events() -> list[EncodedEvent]:
     """A small organisation with a running cycle, and key results with strange names."""
     events = simulated()
-    return [*events, *strange(events)]
+    return [*events, *strange(events), *alerts()]
 
 
 @pytest.fixture(scope="session")

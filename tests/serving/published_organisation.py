@@ -10,12 +10,13 @@ from ingestion.contract_validation import DecodedEvent, EncodedEvent, decode, en
 from ingestion.loading.direct import copy_into_raw
 from ingestion.sources.simulator import messages, organisation, scale_of
 from ingestion.state.store import StateStore
-from lakehouse import marts_build, publication
 from lakehouse.contracts import TOPICS
+from lakehouse.contracts.alert import AlertChanged
 from lakehouse.contracts.check_in import CheckInRecorded
 from lakehouse.contracts.cycle import CycleDefined
 from lakehouse.contracts.key_result import KeyResultDefined
 from lakehouse.errors import ContractViolation
+from lakehouse.publishing import marts_build, publication
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
 from ml import model_registry
@@ -60,6 +61,20 @@ def strange(events: list[EncodedEvent]) -> list[EncodedEvent]:
                 check_in_id=f"{key_result_id}-{days}", key_result_id=key_result_id, value=value, note=title
             )
             made.append(encode(check_in, at=at, source="test", recorded_at=at))
+    return made
+
+
+def alerts() -> list[EncodedEvent]:
+    """Return the events of an alert that fires and of one that was resolved."""
+    made = []
+    for fingerprint, ended in (("a1", None), ("b2", AS_OF - timedelta(minutes=20))):
+        for ends_at in (None, ended) if ended else (None,):
+            data = AlertChanged(
+                fingerprint=fingerprint, alert="ApiDown", status="resolved" if ends_at else "firing", service="api",
+                starts_at=AS_OF - timedelta(minutes=30), ends_at=ends_at, severity="critical",
+                summary="The API has not responded for 1 min.", runbook="docs/runbooks/api-down.md",
+            )  # fmt: skip
+            made.append(encode(data, at=AS_OF - timedelta(minutes=20), source="test"))
     return made
 
 

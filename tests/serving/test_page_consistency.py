@@ -8,8 +8,8 @@ import redis
 from psycopg import sql
 
 from ingestion.contract_validation import EncodedEvent
-from lakehouse import marts_build, publication
 from lakehouse.errors import RetryableError
+from lakehouse.publishing import marts_build, publication
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
 from ml.model_registry import MODEL_NAME

@@ -188,7 +188,7 @@ def test_only_an_admin_may_load_a_version(api: Api, app_headers: dict[str, str])
     assert "requires the role admin" in answer.json()["detail"]
 
 
-def test_without_a_champion_the_pacing_rule_serves_and_is_named(api: Api, tmp_path: Any) -> None:
+def test_without_a_champion_the_prior_serves_and_is_named(api: Api, tmp_path: Any) -> None:
     empty = api.settings.model_copy(
         update={"mlflow_store_uri": type(api.settings.redis_url)(f"sqlite:///{tmp_path}/empty.db")}
     )
@@ -198,11 +198,15 @@ def test_without_a_champion_the_pacing_rule_serves_and_is_named(api: Api, tmp_pa
         listed = beginning.client.get("/models", headers=headers).json()
         beginning.log_in()
         page = beginning.client.get("/")
-    assert body["model"]["role"] == "pacing_rule"
-    assert body["predictions"][0]["probability"] == 0.0
-    assert "pacing rule" in listed["detail"]
+    assert body["model"]["role"] == "prior"
+    (prediction,) = body["predictions"]
+    assert prediction["abstained"]
+    assert 0 < prediction["probability"] < 1
+    assert prediction["low"] <= prediction["high"]
+    assert prediction["margin"] == pytest.approx(sum(prediction["contributions"].values()))
+    assert "prior" in listed["detail"]
     assert listed["versions"] == []
-    assert "Not on track" in page.text
+    assert "general model" in page.text
 
 
 def test_a_check_in_becomes_a_valid_event(api: Api, app_headers: dict[str, str]) -> None:

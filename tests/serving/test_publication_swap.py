@@ -7,7 +7,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from lakehouse import marts_build, publication
+from lakehouse.publishing import marts_build, publication
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
 from serving.errors import NotPublished, PublishedByOlderRelease

@@ -122,7 +122,7 @@ def test_every_line_of_a_request_has_its_id_also_if_it_is_an_error(process: Proc
     of_request = [line for line in lines if line.get("request_id") == request_id]
     # Others are warnings, for instance that Redis responds too slowly.
     (line,) = [line for line in of_request if line["event"] == "request"]
-    assert {each["level"] for each in of_request if each is not line} <= {"warning"}, of_request
+    assert {each["level"] for each in of_request if each is not line} <= {"WARN"}, of_request
     assert (line["method"], line["route"], line["status"]) == ("GET", "/v1/key-results", 401)
     assert line["took_ms"] > 0
 

@@ -23,7 +23,7 @@ def sites(api: Api) -> Iterator[Api]:
     shutil.rmtree(root)
 
 
-def test_a_site_is_served_only_to_leads(sites: Api) -> None:
+def test_a_site_is_served_only_with_the_right_to_see_sites(sites: Api) -> None:
     assert sites.client.get("/catalog/").status_code == 401
     sites.log_in("app")
     assert sites.client.get("/catalog/").status_code == 403

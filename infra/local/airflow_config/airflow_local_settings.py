@@ -26,7 +26,7 @@ PRELOADED = {
         "ingestion.contract_validation",
         "ingestion.loading",
         "ingestion.spool",
-        "lakehouse.publication",
+        "lakehouse.publishing.publication",
         "ml.champion",
         "pandas",
         "pgpq",
@@ -47,6 +47,19 @@ def preload(component: str) -> None:
 
         gx_runner.warm_up()
         dbt_manifest.parse()
+    if component in PRELOADED:
+        mask_secrets()
+
+
+def mask_secrets() -> None:
+    """Let Airflow mask the platform's secrets in the logs of tasks, which inherit this, as those of connections."""
+    from airflow.sdk.log import mask_secret
+
+    from lakehouse.log_records.redaction import MIN_SECRET_LENGTH, own_secrets
+
+    for secret in own_secrets():
+        if len(secret) >= MIN_SECRET_LENGTH:
+            mask_secret(secret)
 
 
 for argument in sys.argv:

@@ -1,8 +1,9 @@
 """The metrics collector: measure at an interval until stopped, even while parts of the platform are down.
 
 Each measurement runs in its own thread, so a measurement that hangs (for example, because PostgreSQL is suspended) does
-not delay the others. Samples are first written to the spool on disk. The main thread sends them, together with events
-that other sources on this host have left in their spools.
+not delay the others. Each value is measured once. Events are first written to the spool on disk. The main thread sends
+them, together with events that other sources on this host have left in their spools. Prometheus reads the newest values
+at OKR_METRICS_ADDRESS (`exposition`); those that it alone reads are not sent as events.
 """
 
 import threading
@@ -15,10 +16,22 @@ from pathlib import Path
 
 import msgspec
 
-from ingestion.contract_validation import encode
-from ingestion.sources.metrics import host, queues, service_probes
+from ingestion.contract_validation import EncodedEvent, encode
+from ingestion.sources.metrics import (
+    certificates,
+    host,
+    lake_state,
+    metric_files,
+    pipeline_state,
+    queues,
+    service_probes,
+    tool_health,
+)
+from ingestion.sources.metrics.exposition import Exposition, build_info, serve
+from ingestion.sources.metrics.families import Reading, reading_of
 from ingestion.spool import Drainer, Spool, spooled_sources
 from lakehouse.background import BackgroundThread
+from lakehouse.contracts.app_metric import AppMetricSampled
 from lakehouse.errors import OkrError
 from lakehouse.kafka_connection import KafkaConnection
 from lakehouse.logs import get_logger
@@ -32,14 +45,15 @@ SOURCE = "okr-metrics"
 SEND_SECONDS = 5.0  # time limit of one attempt to send; on SIGTERM, the current attempt is completed
 LONGEST_PAUSE_SECONDS = 60.0
 SLOW_EVERY = 3  # metrics that change slowly or need a connection are sampled once in this many intervals
+RARE_EVERY = 30  # metrics that need a larger statement
 LEFTOVER_SECONDS = 30.0  # events that another source left in its spool are sent once they are older than this
 
-Measure = Callable[[], Iterator[msgspec.Struct]]
+Measure = Callable[[], Iterator[msgspec.Struct | Reading]]
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """A named measurement, which is taken once in `every` intervals."""
+    """A named measurement, which is taken once in `every` intervals. Readings are only for Prometheus."""
 
     name: str
     measure: Measure
@@ -53,12 +67,20 @@ def collect(settings: Settings, *, interval_seconds: float, stop: threading.Even
     dropped and a warning is logged.
 
     Raises:
-        PermanentError: a setting is missing.
+        PermanentError: a setting is missing, or the metrics cannot be served for Prometheus.
     """
     kafka = KafkaConnection.of(settings)
     spool = Spool.of(settings, SOURCE)
+    exposition = Exposition([build_info(settings)])
     for each in measurements(settings):
-        _MeasurementThread(each, spool, each.every * interval_seconds, stop, settings.state).thread.start()
+        seconds = each.every * interval_seconds
+        exposition.expect(each.name, seconds)
+        measuring = _MeasurementThread(
+            each, spool, exposition, interval_seconds=seconds, stop=stop, state=settings.state
+        )
+        measuring.thread.start()
+    if settings.metrics_address:
+        serve(exposition, settings)
     report_ready()
     sent = 0
     drainer, backoff = Drainer(spool, kafka), Backoff(interval_seconds, LONGEST_PAUSE_SECONDS)
@@ -90,6 +112,7 @@ def measurements(settings: Settings) -> list[Measurement]:
         Measurement("consumer lag", partial(queues.consumer_lag, groups, name), SLOW_EVERY),
         Measurement("kafka", partial(service_probes.kafka_up, kafka, name), SLOW_EVERY),
     ]
+    result += _for_prometheus(settings, has_database=has_database) if settings.metrics_address else []
     if has_database and settings.lake_uri:
         landing = queues.Group.landing(settings)
         result.append(
@@ -102,13 +125,42 @@ def measurements(settings: Settings) -> list[Measurement]:
     return result
 
 
+def _for_prometheus(settings: Settings, *, has_database: bool) -> list[Measurement]:
+    """Return the measurements whose values are not sent as events."""
+    result = [
+        Measurement("metric files", partial(metric_files.metrics_in_files, settings.metrics_dir)),
+        Measurement("certificates", partial(certificates.certificate_ends, settings), SLOW_EVERY),
+    ]
+    if settings.lake_uri:
+        result.append(Measurement("lake", lake_state.LakeState(settings.lake_uri).measure, SLOW_EVERY))
+    if has_database:
+        result += [
+            Measurement("pipeline", partial(pipeline_state.pipeline_state, settings), SLOW_EVERY),
+            Measurement("forecasts", partial(pipeline_state.forecast_quality, settings), RARE_EVERY),
+            Measurement("business figures", partial(pipeline_state.business_figures, settings), RARE_EVERY),
+        ]
+    if settings.airflow_url:
+        result.append(Measurement("airflow", partial(tool_health.airflow_up, settings), SLOW_EVERY))
+    if settings.mlflow_url:
+        result.append(Measurement("mlflow", partial(tool_health.mlflow_up, settings), SLOW_EVERY))
+    return result
+
+
 class _MeasurementThread:
     """The thread of one measurement."""
 
-    def __init__(
-        self, measurement: Measurement, spool: Spool, interval_seconds: float, stop: threading.Event, state: Path
+    def __init__(  # noqa: PLR0913 -- what a measurement needs to report
+        self,
+        measurement: Measurement,
+        spool: Spool,
+        exposition: Exposition,
+        *,
+        interval_seconds: float,
+        stop: threading.Event,
+        state: Path,
     ) -> None:
         self._measurement, self._spool, self._interval_seconds, self._stop = measurement, spool, interval_seconds, stop
+        self._exposition = exposition
         self.thread = BackgroundThread(f"measure {measurement.name}", self._run, stop, state=state)
 
     def _run(self) -> None:
@@ -127,9 +179,23 @@ class _MeasurementThread:
             self._stop.wait(max(0.0, self._interval_seconds - (time.monotonic() - started)))
 
     def _measure(self) -> None:
-        samples = list(self._measurement.measure())
-        now = datetime.now(UTC)
-        self._spool.append([encode(data, at=now, source=SOURCE) for data in samples])
+        """Measure once. What was measured before an error is exposed and sent, too."""
+        started, is_up = time.monotonic(), False
+        readings: list[Reading] = []
+        events: list[EncodedEvent] = []
+        try:
+            for sample in self._measurement.measure():
+                if isinstance(sample, Reading):
+                    readings.append(sample)
+                    continue
+                events.append(encode(sample, at=datetime.now(UTC), source=SOURCE))
+                if isinstance(sample, AppMetricSampled):
+                    readings.append(reading_of(sample))
+            is_up = True
+        finally:
+            self._exposition.report(self._measurement.name, readings, time.monotonic() - started, is_up=is_up)
+            if events:
+                self._spool.append(events)
 
 
 def _send_leftover_events(settings: Settings, kafka: KafkaConnection) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from ingestion.consumer_groups import LANDING_GROUP, STATE_GROUP, STATE_TOPIC, landing_group, state_group
+from ingestion.sources.metrics.families import Reading
 from ingestion.spool import Spool, spooled_sources
 from lakehouse.connection_limits import CONSUMER
 from lakehouse.contracts import TOPICS
@@ -112,8 +113,10 @@ def waiting_for_raw(settings: Settings, landing: Group, instance: str) -> Iterat
         yield _sample(LOADER, instance, "waiting_for_raw", events, {"topic": topic})
 
 
-def spool_depth(settings: Settings, instance: str) -> Iterator[AppMetricSampled]:
+def spool_depth(settings: Settings, instance: str) -> Iterator[AppMetricSampled | Reading]:
     """Yield, by source, how many events are waiting on this host's disk and how many the broker permanently rejected.
+
+    Their age and the spool's fill ratio are only for Prometheus.
 
     Raises:
         OkrError: a spool cannot be read.
@@ -124,6 +127,8 @@ def spool_depth(settings: Settings, instance: str) -> Iterator[AppMetricSampled]
         spool.close()
         yield _sample(source, instance, "spool_waiting", state.waiting, {})
         yield _sample(source, instance, "spool_rejected", state.rejected, {})
+        yield Reading("okr_spool_fill_ratio", state.fill_ratio, {"spool": source})
+        yield Reading("okr_spool_oldest_seconds", state.oldest_seconds, {"spool": source})
 
 
 def _sample(app: str, instance: str, metric: str, number: int, labels: dict[str, str]) -> AppMetricSampled:

@@ -19,8 +19,8 @@ Version = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,9}$")]
 PROMOTION_RUN: dict[str, Any] = {**EXAMPLE_RUN, "dag_id": "model_promotion_dag", "conf": {"version": "7"}}
 PROMOTION = {
     "run": {**PROMOTION_RUN, "state": "success", "ended_at": "2026-11-20T12:00:09Z"}, "outcome": "promoted",
-    "reason": "It beats the pacing rule and the champion on the held-out cycle "
-    "(Brier 0.1084; pacing rule 0.2306; champion 0.1121).",
+    "reason": "It beats the prior and the champion on the held-out cycle "
+    "(Brier 0.1084; prior 0.1506; champion 0.1121).",
 }  # fmt: skip
 STARTED = {
     **EXAMPLE_STARTED, "run": {**PROMOTION_RUN, "state": "queued", "started_at": None},
@@ -60,8 +60,8 @@ class PromotionResponse(BaseModel):
 
     run: RunRecord
     outcome: str | None = Field(
-        description="promoted: it is the champion; kept: the champion remains; withdrawn: the pacing rule serves "
-        "instead of the champion; rejected: the pacing rule still serves; null: not decided."
+        description="promoted: it is the champion; kept: the champion remains; withdrawn: the prior serves "
+        "instead of the champion; rejected: the prior still serves; null: not decided."
     )
     reason: str | None = Field(description="The reason for the decision, or why the run failed.")
 

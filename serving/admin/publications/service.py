@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from lakehouse import publication
-from lakehouse.publication import Publication, Rollback
-from lakehouse.publication_hold_reasons import Hold, read_holds
+from lakehouse.publishing import publication
+from lakehouse.publishing.hold_reasons import Hold, read_holds
+from lakehouse.publishing.publication import Publication, Rollback
 from lakehouse.settings import Settings
 from serving.admin.changes import Changes, Operator
 from serving.admin.cursors import Cursors, Page

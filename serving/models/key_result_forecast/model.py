@@ -1,4 +1,4 @@
-"""The key-result forecast as a served model. Its code is in `ml`; the pacing rule serves while no version is better."""
+"""The key-result forecast as a served model. Its code is in `ml`; the prior serves while no version is better."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from ml.feature_mart import read_current
 from ml.forecast_model import ForecastModel, load_model
 from ml.forecaster_protocol import Forecast, Forecaster
 from ml.golden_rows import read_golden_rows
-from ml.pacing_rule import PacingRule
+from ml.prior_forecast import PriorForecaster
 from ml.reference_distribution import read_reference
 from ml.row_forecast import RowForecaster, row_forecaster
 from ml.score_interval import INTERVAL_LEVEL
@@ -92,7 +92,7 @@ MODEL = ServedModel(
     input=KeyResultFeatures,
     output=KeyResultOutput,
     load=load,
-    rule=Rule("pacing_rule", "1", ForecastScorer(PacingRule())),
+    rule=Rule(PriorForecaster.role, "1", ForecastScorer(PriorForecaster())),
     outcome_type=KEY_RESULT_ACHIEVED,
     key_result_rows=key_result_rows,
 )

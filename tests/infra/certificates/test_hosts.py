@@ -14,7 +14,7 @@ from infra.local.executables import ROOT
 from lakehouse.errors import PermanentError
 
 EDGE, APP, DATA, PUBLIC = "edge.example.org", "app.example.org", "data.example.org", "okr.example.org"
-HOSTS = Hosts(PUBLIC, [EDGE], [APP], [DATA])
+HOSTS = Hosts(PUBLIC, [EDGE], [APP], [DATA], ["monitoring.example.org"])
 
 
 @pytest.fixture
@@ -39,6 +39,8 @@ def openssl(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
         (f"{DATA}/postgres.pem", DATA, "sslserver"),
         (f"{DATA}/redis.pem", DATA, "sslserver"),
         (f"{DATA}/kafka.pem", DATA, "sslserver"),
+        (f"{DATA}/metrics.pem", DATA, "sslserver"),
+        ("monitoring.pem", "okr-monitoring", "sslclient"),
     ],
 )
 def test_openssl_accepts_each_certificate_only_for_its_name(folder: Path, file: str, host: str, purpose: str) -> None:

@@ -18,7 +18,7 @@ def summary_of(**found: Any) -> str:
     console = Console(file=io.StringIO(), width=200)
     known: dict[str, Any] = {
         "publication": {"publication_id": 1, "rows": {}, "data_as_of": datetime(2026, 1, 1, tzinfo=UTC)},
-        "models": {"active": {"name": "pacing_rule", "version": None}, "versions": [], "detail": None},
+        "models": {"active": {"name": "prior", "version": None}, "versions": [], "detail": None},
         "latencies_s": [1.0],
     }
     result = DemoResult(Path("state"), Source(None, "small"), Path("log"), **(known | found))

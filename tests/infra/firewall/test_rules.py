@@ -25,12 +25,12 @@ def test_a_host_accepts_and_opens_only_the_flows_of_its_zone() -> None:
     out = {(line[2], *line[3:6:2]) for line in accepting if line[1] == "daddr"}
     assert into == {
         ("@edge_4", "tcp", "8443"), ("@app_4", "tcp", "8443"), ("@operators_4", "tcp", "22"),
-        ("@monitoring_4", "tcp", "9100"),
+        *(("@monitoring_4", "tcp", port) for port in ("9100", "9464", "8443")),
     }  # fmt: skip
     assert out == {
         ("@app_4", "tcp", "8443"), ("@data_4", "tcp", "5432"), ("@data_4", "tcp", "6379"), ("@data_4", "tcp", "9093"),
         ("@resolvers_4", "udp", "53"), ("@resolvers_4", "tcp", "53"), ("@clocks_4", "udp", "123"),
-        ("@mirrors_4", "tcp", "443"), ("@mirrors_4", "tcp", "80"),
+        ("@mirrors_4", "tcp", "443"), ("@mirrors_4", "tcp", "80"), ("@mail_4", "tcp", "587"),
     }  # fmt: skip
 
 

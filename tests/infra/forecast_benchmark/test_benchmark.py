@@ -126,7 +126,7 @@ def test_the_second_file_has_the_last_two_closed_cycles(done: Done, folder: Path
 def test_the_report_compares_the_model_with_its_rivals(done: Done, folder: Path, out: Path) -> None:
     report = (out / "benchmark.md").read_text(encoding="utf-8")
     rows = [line.strip("| ").split(" | ") for line in report.splitlines() if line.startswith(f"| {folder.name}")]
-    names = ["model", "pacing rule", "base rate", "random walk", "logistic regression"]
+    names = ["model", "prior", "pacing rule", "base rate", "random walk", "logistic regression"]
     assert [row[1] for row in rows] == names * 2
     brier = {row[1]: float(row[3]) for row in rows[: len(names)]}
     assert 0 < brier["model"] < brier["base rate"]

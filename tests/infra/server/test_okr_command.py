@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.server.okr_command import folder_of, secrets_of, variables
+from infra.server.okr_command import folders_of, secrets_of, variables
 
 
 @pytest.fixture
@@ -19,12 +19,20 @@ def config(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("command", "folder"),
     [
-        ("lake verify", "land"), ("load", "land"), ("produce spool drain", "api"), ("produce files .", "operator"),
+        ("lake verify", "land"), ("load", "land"), ("produce files .", "operator"),
         ("keys status", "operator"), ("installation audit", ""), ("", "operator"),
     ],
 )  # fmt: skip
 def test_a_command_has_the_state_folder_of_the_service_whose_files_it_uses(command: str, folder: str) -> None:
-    assert folder_of(command.split()) == folder
+    assert folders_of(command.split(), Path("/state"), {}) == [Path("/state", folder)]
+
+
+def test_spools_of_all_services_and_of_imports_are_shown_and_drained(tmp_path: Path) -> None:
+    for folder in ("api/spool", "operator/spool", "land"):
+        (tmp_path / folder).mkdir(parents=True)
+    command = ["produce", "spool", "drain"]
+    assert folders_of(command, tmp_path, {}) == [tmp_path / "api", tmp_path / "operator"]
+    assert folders_of(command, tmp_path, {"OKR_STATE": "/other"}) == [Path("/other")]
 
 
 def test_settings_are_those_of_the_host_and_the_caller_overrides_them(config: Path) -> None:

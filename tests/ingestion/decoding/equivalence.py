@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from ingestion.contract_validation import encode
 from ingestion.decoding import parse_messages
 from ingestion.decoding.batch_validation import accept_by_column
-from ingestion.decoding.rejection import accept_or_reject
+from ingestion.decoding.rejected_message_rows import accept_or_reject
 from lakehouse.contracts.app_metric import AppMetricSampled
 from lakehouse.contracts.check_in import CheckInRecorded
 from lakehouse.contracts.key_result import KeyResultDefined

@@ -62,7 +62,7 @@ def test_a_whole_pipeline_passes_and_duplicates_are_counted(filled: Settings) ->
     assert (topic.landed, topic.loaded, topic.distinct_events, topic.duplicates) == (201, 201, 200, 1)
     record(filled, ledger)
     assert all(each.produced == each.landed + each.absent + (each.unlanded or 0) for each in topic.by_partition)
-    metrics = (filled.state / METRICS_FILE).read_text()
+    metrics = (filled.metrics_dir / METRICS_FILE).read_text()
     assert "okr_ledger_passed 1" in metrics
     assert f'okr_ledger_duplicates{{topic="{TOPIC}"}} 1' in metrics
     with psycopg.connect(filled.require("dsn_loader")) as connection:

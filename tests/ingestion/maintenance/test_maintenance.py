@@ -13,6 +13,7 @@ from ingestion.batch import Span
 from ingestion.lake_status import as_lines, lake_status
 from ingestion.landing.commit import LandingTable
 from ingestion.maintenance import compaction, maintain, run
+from ingestion.maintenance.repair import repair
 from ingestion.maintenance.report import read_last
 from lakehouse.errors import PermanentError, RetryableError
 from lakehouse.lake import open_table, table_uri
@@ -62,6 +63,21 @@ def test_a_second_run_has_nothing_to_do_and_creates_no_version(lake: Settings) -
     assert second.compacted_files == 0
     assert second.version_after == first.version_after
     assert read_last(lake.lake_uri)[TOPIC]["version_after"] == first.version_after
+
+
+def test_a_lake_in_an_object_store_is_vacuumed_at_intervals_too(lake: Settings) -> None:
+    fill(lake, 5)
+    in_store = lake.model_copy(update={"lake_uri": Path(lake.lake_uri).as_uri()})
+    first, second = kept(in_store), kept(in_store)
+    assert first.vacuumed_at_s is not None
+    assert second.vacuumed_at_s == first.vacuumed_at_s, "the second run knows of the first"
+    assert lake_status(in_store.lake_uri)[0]["maintenance"]["vacuumed_at_s"] == first.vacuumed_at_s
+
+
+def test_repair_of_a_lake_in_an_object_store_is_refused(lake: Settings) -> None:
+    fill(lake, 1)
+    with pytest.raises(PermanentError, match="Expected a lake in a folder, found file://"):
+        repair(lake.model_copy(update={"lake_uri": Path(lake.lake_uri).as_uri()}))
 
 
 def test_medium_files_are_compacted_only_when_a_day_has_many(lake: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

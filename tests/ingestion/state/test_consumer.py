@@ -10,8 +10,10 @@ from redis import Redis
 
 from ingestion.consumer_groups import STATE_GROUP
 from ingestion.contract_validation import encode
+from ingestion.landing.consumer import land
 from ingestion.producer import EventProducer
 from ingestion.state.consumer import consume_state
+from ingestion.state.from_lake import apply_from_lake
 from ingestion.state.redis_figures import RealtimeFigures
 from ingestion.state.store import Recent, StateStore
 from lakehouse.contracts.check_in import CheckInRecorded
@@ -157,3 +159,16 @@ def test_lags_of_several_workers_of_a_group_add_up(redis: Redis) -> None:
     for partition, lag in enumerate((3, 4, None)):
         RealtimeFigures(redis, STATE_GROUP, Nothing()).write({(TOPIC, partition): lag})
     assert read_figures(redis)["consumer_lag"] == {STATE_GROUP: 7}
+
+
+def test_a_consumer_whose_events_kafka_has_lost_goes_on_from_the_lake(
+    pipeline: Settings, producer: EventProducer, redis: Redis
+) -> None:
+    """After a restore without Kafka's messages, landing may have been ahead of the state consumer."""
+    send_history(producer, 50)
+    land(pipeline, threading.Event(), drain=True)
+    assert apply_from_lake(pipeline) == 53
+    assert apply_from_lake(pipeline) == 0
+    with connect(pipeline.require("dsn_loader")) as connection:
+        assert connection.execute("SELECT count(*) FROM app.check_ins").fetchone() == (50,)
+    assert consume_state(pipeline, threading.Event(), drain=True) == 0, "offsets are beyond the rejected message, too"

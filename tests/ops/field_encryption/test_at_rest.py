@@ -14,6 +14,7 @@ from ingestion.landing.consumer import land
 from ingestion.personal_field_encryption import FieldEncryption
 from ingestion.rejected_messages_report import read_rejected
 from ingestion.spool import Drainer, Spool
+from ingestion.state.from_lake import _make_comparable
 from lakehouse.field_encryption.decryption import NO_KEY, NOT_READABLE
 from lakehouse.field_encryption.open_keys import open_data_keys
 from lakehouse.kafka_connection import KafkaConnection
@@ -115,6 +116,23 @@ def stored(settings: Settings, *events: EncodedEvent) -> list[dict[str, Any]]:
     pairs = [(each.envelope.type, each.data) for each in decoded]
     data = FieldEncryption(keys).data(pairs)
     return [{"event_type": kind, "data": json.loads(text)} for (kind, _), text in zip(pairs, data, strict=True)]
+
+
+def test_rows_of_the_lake_become_those_of_the_state_tables(keyed: Settings) -> None:
+    """After a restore, the state consumer may have to take events from the lake (`okr consume state --from-lake`)."""
+    keys = open_data_keys(keyed, writes=True)
+    assert keys is not None
+    encryption = FieldEncryption(keys)
+    decoded = [
+        decode(each.topic, each.value, each.key) for each in (user("ada", "Ada", "a@example.org"), *planted("X"))
+    ]
+    pairs = [(each.envelope.type, each.data) for each in decoded]
+    rows = [
+        {"event_type": kind, "data": data}
+        for (kind, _), data in zip(pairs, encryption.data(pairs), strict=True)
+    ]  # fmt: skip
+    _make_comparable(rows, keys)
+    assert [row["data"] for row in rows] == encryption.data(pairs, has_index=True)
 
 
 def test_values_exchanged_between_rows_are_detected(keyed: Settings) -> None:

@@ -12,7 +12,7 @@ import pytest
 from infra.local.stack import Stack
 from ingestion.landing.consumer import land
 from lakehouse.errors import NotPossible, PermanentError, RetryableError
-from lakehouse.field_encryption import administration
+from lakehouse.field_encryption import count_keys, destroy_keys, rotate_keys
 from lakehouse.field_encryption.data_keys import DataKeys
 from lakehouse.field_encryption.decryption import ERASED
 from lakehouse.field_encryption.key_file import KeyFile
@@ -58,7 +58,7 @@ def test_concurrent_workers_create_one_key_per_person(encrypted: Settings) -> No
         found = list(threads.map(create, range(len(workers))))
     assert all(each == found[0] for each in found)
     assert len(set(found[0].values())) == len(owners)
-    assert sum(count.keys for count in administration.key_counts(encrypted.require("dsn_loader"))) == len(owners)
+    assert sum(count.keys for count in count_keys.key_counts(encrypted.require("dsn_loader"))) == len(owners)
 
 
 def test_an_event_that_is_read_again_has_the_same_values(encrypted: Settings, send: Send) -> None:
@@ -88,14 +88,14 @@ def test_rotation_while_events_land_changes_no_value_and_loses_none(encrypted: S
         send(*events[start : start + 20])
     while len(lake_rows(encrypted)) < 300:
         assert landing.is_alive()
-        administration.rotate(encrypted.require("dsn_owner"), KeyFile(f"{new}\n{old}"))
+        rotate_keys.rotate(encrypted.require("dsn_owner"), KeyFile(f"{new}\n{old}"))
     stop.set()
     landing.join()
-    administration.rotate(encrypted.require("dsn_owner"), KeyFile(f"{new}\n{old}"))
+    rotate_keys.rotate(encrypted.require("dsn_owner"), KeyFile(f"{new}\n{old}"))
     only_new = with_keys(encrypted, new)
     drain(only_new)
     assert texts(only_new) == sorted(f"note {number}" for number in range(300))
-    assert {count.kek_id for count in administration.key_counts(encrypted.require("dsn_loader"))} == {
+    assert {count.kek_id for count in count_keys.key_counts(encrypted.require("dsn_loader"))} == {
         KeyFile(new).current_id
     }
 
@@ -104,7 +104,7 @@ def test_a_rotation_that_is_interrupted_is_completed_by_the_next_one(
     encrypted: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keys_of(encrypted).of_owners([f"user:{number}" for number in range(25)])
-    monkeypatch.setattr(administration, "BATCH_KEYS", 10)
+    monkeypatch.setattr(rotate_keys, "BATCH_KEYS", 10)
     old, new = encrypted.field_encryption_key.get_secret_value(), new_key()
     wraps = KeyFile(f"{new}\n{old}")
     wrap, calls = wraps.wrap, []
@@ -117,10 +117,10 @@ def test_a_rotation_that_is_interrupted_is_completed_by_the_next_one(
 
     monkeypatch.setattr(wraps, "wrap", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        administration.rotate(encrypted.require("dsn_owner"), wraps)
-    counts = {each.kek_id: each.keys for each in administration.key_counts(encrypted.require("dsn_loader"))}
+        rotate_keys.rotate(encrypted.require("dsn_owner"), wraps)
+    counts = {each.kek_id: each.keys for each in count_keys.key_counts(encrypted.require("dsn_loader"))}
     assert counts == {KeyFile(old).current_id: 15, KeyFile(new).current_id: 10}
-    assert administration.rotate(encrypted.require("dsn_owner"), KeyFile(f"{new}\n{old}")).rotated == 15
+    assert rotate_keys.rotate(encrypted.require("dsn_owner"), KeyFile(f"{new}\n{old}")).rotated == 15
     assert len(keys_of(with_keys(encrypted, new)).of_owners([f"user:{number}" for number in range(25)])) == 25
 
 
@@ -134,9 +134,9 @@ def test_a_damaged_key_is_named_and_stops_no_other(encrypted: Settings, monkeypa
             "WHERE key_id = ANY(%s)",
             [[key.key_id for key in damaged]],
         )
-    monkeypatch.setattr(administration, "BATCH_KEYS", 2)
+    monkeypatch.setattr(rotate_keys, "BATCH_KEYS", 2)
     old, new = encrypted.field_encryption_key.get_secret_value(), new_key()
-    found = administration.rotate(encrypted.require("dsn_owner"), KeyFile(f"{new}\n{old}"))
+    found = rotate_keys.rotate(encrypted.require("dsn_owner"), KeyFile(f"{new}\n{old}"))
     assert found.rotated == 22
     assert sorted(found.damaged) == sorted((key.key_id, key.owner) for key in damaged)
     done = okr(with_keys(encrypted, new, old), "keys", "rotate")
@@ -153,7 +153,7 @@ def test_while_a_backup_reads_the_keys_destroying_one_does_not_block_other_reade
     encrypted: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """See https://github.com/irrdnet/irrd/issues/369 and https://github.com/flynn/flynn/issues/3331."""
-    monkeypatch.setattr(administration, "REWRITE_FOR_S", 3.0)
+    monkeypatch.setattr(destroy_keys, "REWRITE_FOR_S", 3.0)
     keys, dsn, took, stop = keys_of(encrypted), encrypted.require("dsn_owner"), list[float](), threading.Event()
     key_id = keys.of_owners(["user:ada", "user:ben"])["user:ben"].key_id
 
@@ -168,11 +168,11 @@ def test_while_a_backup_reads_the_keys_destroying_one_does_not_block_other_reade
     with connect(dsn) as backup:
         backup.execute("SELECT count(*) FROM app.data_key")
         with pytest.raises(RetryableError, match="The keys were destroyed, but are still in the files"):
-            administration.destroy(dsn, ["user:ada"])
+            destroy_keys.destroy(dsn, ["user:ada"])
     stop.set()
     reader.join()
-    assert max(took) < administration.REWRITE_LIMITS.lock_s + 1
-    assert administration.destroy(dsn, ["user:ada"]) == 0  # the repeat rewrites the table
+    assert max(took) < destroy_keys.REWRITE_LIMITS.lock_s + 1
+    assert destroy_keys.destroy(dsn, ["user:ada"]) == 0  # the repeat rewrites the table
 
 
 def test_a_destroyed_key_makes_all_values_of_a_person_unreadable_and_the_pipeline_goes_on(
@@ -189,7 +189,7 @@ def test_a_destroyed_key_makes_all_values_of_a_person_unreadable_and_the_pipelin
             "SELECT source_user_id FROM app.users WHERE email LIKE '%.%' ORDER BY 1"
         ).fetchall() == [("ben",)], "the keyed hash of an erased address is left"
     # New events of the person, and of another erased person, are stored without what they say.
-    administration.destroy(encrypted.require("dsn_owner"), ["user:ben"])
+    destroy_keys.destroy(encrypted.require("dsn_owner"), ["user:ben"])
     send(user("ada", "Ada again", "ada@example.org", seconds=1), user("ben", "Ben again", "ada@example.org", seconds=1))
     send(check_in(1, "a correction", user_id="ada"))
     drain(encrypted)
@@ -219,14 +219,14 @@ def test_a_destroyed_key_is_not_in_the_files_of_its_table_any_more(encrypted: Se
         return bytes(wrapped) in file.read_bytes()  # type: ignore[call-overload]
 
     assert is_in_table()
-    administration.destroy(encrypted.require("dsn_owner"), ["user:ada"])
+    destroy_keys.destroy(encrypted.require("dsn_owner"), ["user:ada"])
     assert not is_in_table()
 
 
 def test_a_key_that_does_not_exist_is_not_destroyed(encrypted: Settings) -> None:
     keys_of(encrypted).of_owners(["user:ada"])
     with pytest.raises(NotPossible, match=r"There is no key of user:adb. Nothing was changed. Is the id right\?"):
-        administration.destroy(encrypted.require("dsn_owner"), ["user:ada", "user:adb"])
+        destroy_keys.destroy(encrypted.require("dsn_owner"), ["user:ada", "user:adb"])
     assert keys_of(encrypted).of_owners(["user:ada"])["user:ada"].secret is not None
 
 
@@ -242,6 +242,12 @@ def test_the_commands_show_and_rotate_keys(encrypted: Settings) -> None:
     lost = okr(encrypted, "keys", "status")
     assert lost.returncode == 1
     assert f"does not contain the key-encryption key {KeyFile(new).current_id}" in lost.stderr
+    without_file = okr(with_keys(encrypted, ""), "keys", "status")
+    assert without_file.returncode == 1
+    assert (
+        f"There is no key file (OKR_FIELD_ENCRYPTION_KEY), although keys are wrapped with {KeyFile(new).current_id}"
+        in (without_file.stderr)
+    )
 
 
 # Each case: the key file, and the line that the worker prints. The environment is production if there is none.

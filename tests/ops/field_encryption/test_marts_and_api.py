@@ -17,7 +17,7 @@ from infra.local.stack import Stack
 from ingestion.loading.direct import COLUMNS, copy_into_raw
 from ingestion.personal_field_encryption import FieldEncryption
 from ingestion.state.consumer import consume_state
-from lakehouse.field_encryption import administration
+from lakehouse.field_encryption import destroy_keys
 from lakehouse.field_encryption.decryption import ERASED, Decryption, PersonalColumn
 from lakehouse.field_encryption.open_keys import open_data_keys
 from lakehouse.settings import Settings
@@ -226,7 +226,7 @@ def test_a_repeat_after_an_erasure_gets_the_first_response(encrypting_api: Api, 
     accepted(first)
     check_in = {"key_result_id": f"kr-{suffix}", "check_in_id": f"c-{suffix}", "value": 3.0, "note": f"note {suffix}"}
     recorded = accepted(post(encrypting_api, headers, check_in, query=UNKNOWN))
-    administration.destroy(dsn, [f"user:gone-{suffix}", f"key_result:kr-{suffix}"])
+    destroy_keys.destroy(dsn, [f"user:gone-{suffix}", f"key_result:kr-{suffix}"])
     again = encrypting_api.client.post("/v1/users", json=user, headers=keyed)
     assert (again.json(), again.headers["idempotent-replayed"]) == (first.json(), "true")
     repeated = post(encrypting_api, headers, check_in, query=UNKNOWN)
@@ -246,7 +246,7 @@ def test_after_a_persons_key_is_destroyed_the_api_shows_that_they_were_erased(
 ) -> None:
     users = listed(encrypting_api, headers, "/v1/users?limit=100", "users")
     erased, kept = list(users)[:2]
-    administration.destroy(pair.encrypted.require("dsn_owner"), [f"user:{erased}"])
+    destroy_keys.destroy(pair.encrypted.require("dsn_owner"), [f"user:{erased}"])
     shown = listed(encrypting_api, headers, "/v1/users?limit=100", "users")
     assert (shown[erased]["name"], shown[kept]["name"]) == (ERASED, users[kept]["name"])
 

@@ -111,6 +111,8 @@ COMMA = "x,CN=okr-api"  # nginx sees CN=x\,CN=okr-api
         ("okr-api", "/livez", 200), ("okr-api", "/airflow/x", 200), ("okr-api", "/_service/airflow/x", 404),
         ("okr-client", "/livez", 403), ("okr-client", "/auth/token", 403), ("okr-client", "/airflow/x", 200),
         ("okr-client", "/mlflow/x", 200), ("okr-client", "/airflow/execution/health", 404),
+        ("okr-monitoring", "/metrics", 200), ("okr-monitoring", "/livez", 403), ("okr-monitoring", "/airflow/x", 403),
+        ("okr-client", "/metrics", 403), ("okr-api", "/_monitoring/metrics", 404),
         ("okr-client", "/airflow/../livez", 403), ("okr-client", "/_service/airflow/x", 403),
         *((name, path, 403) for name in ("okr-landing", COMMA) for path in ("/livez", "/airflow/", "/mlflow/")),
         *((name, path, 400) for name in ("none", "foreign") for path in ("/livez", "/airflow/", "/mlflow/")),
@@ -131,7 +133,7 @@ def test_the_certificate_decides_what_another_host_reaches(
     assert answer.startswith(f"HTTP/1.1 {status} ".encode()), answer
     reached = [0, 0, 0]
     if status == 200:
-        reached[0 if name == "okr-api" else 1 + TOOLS.index(path.split("/")[1])] = 1
+        reached[0 if name in {"okr-api", "okr-monitoring"} else 1 + TOOLS.index(path.split("/")[1])] = 1
     assert hosts.seen() == [each + more for each, more in zip(before, reached, strict=True)]
 
 

@@ -16,8 +16,9 @@ UNITS = (file.read_text(encoding="utf-8") for file in (ROOT / "infra/server/syst
 LOADED = {name for text in UNITS for name in re.findall(r"^LoadCredential=.*/okr_(\w+)$", text, re.MULTILINE)}
 EXAMPLE = (ROOT / "infra/server/inventory.example.yml").read_text(encoding="utf-8")
 NOT_USED = {"redis_admin": "of-redis_admin"}
-EDGE, APP, DATA = "edge-1.example.org", "app-1.example.org", "data-1.example.org"
-EXTRA = {host: {*yaml.safe_load(EXAMPLE)["okr"]["hosts"][host]["okr_extra_secrets"]} for host in (EDGE, APP, DATA)}
+EDGE, APP, DATA, MONITORING = (f"{zone}-1.example.org" for zone in ("edge", "app", "data", "monitoring"))
+HOSTS = (EDGE, APP, DATA, MONITORING)
+EXTRA = {host: {*yaml.safe_load(EXAMPLE)["okr"]["hosts"][host]["okr_extra_secrets"]} for host in HOSTS}
 VAULT = {name: f"of-{name}" for name in LOADED.union(*EXTRA.values())}
 Provision = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -25,7 +26,7 @@ Provision = Callable[..., "subprocess.CompletedProcess[str]"]
 @pytest.fixture
 def hosts(tmp_path: Path) -> Path:
     """The folder that contains /etc/okr of each host."""
-    for host in (EDGE, APP, DATA):
+    for host in HOSTS:
         (tmp_path / "hosts" / host / "secrets").mkdir(parents=True)
     return tmp_path / "hosts"
 
@@ -70,13 +71,10 @@ def test_each_host_gets_the_settings_and_only_its_own_secrets(provision: Provisi
     (hosts / EDGE / "secrets/okr_jwt_secret").write_text("from an earlier inventory", encoding="ascii")
     done = provision(VAULT | NOT_USED)
     assert done.returncode == 0, done.stdout
-    for host in (EDGE, APP, DATA):
+    for host in HOSTS:
         assert "OKR_ENVIRONMENT=production\n" in (hosts / host / "okr.env").read_text(encoding="utf-8")
-    secrets = {
-        host: {file.name: file.read_text() for file in (hosts / host / "secrets").iterdir()}
-        for host in (EDGE, APP, DATA)
-    }
-    expected = {EDGE: {"client_key"}, APP: LOADED | EXTRA[APP], DATA: EXTRA[DATA]}
+    secrets = {host: {file.name: file.read_text() for file in (hosts / host / "secrets").iterdir()} for host in HOSTS}
+    expected = {EDGE: {"client_key"}, APP: LOADED | EXTRA[APP], DATA: EXTRA[DATA], MONITORING: {"metrics_token"}}
     assert secrets == {host: {f"okr_{name}": f"of-{name}\n" for name in names} for host, names in expected.items()}
     assert not [name for name in VAULT if f"of-{name}" in done.stdout], "secrets are not shown"
 

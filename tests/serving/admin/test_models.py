@@ -23,7 +23,7 @@ def registry(operator: OperatorClient) -> Iterator[Any]:
 
 @pytest.fixture
 def three_champions(operator: OperatorClient) -> Iterator[None]:
-    """Versions 1, 2 and 3, each of which was the champion. They have no files, so workers keep the pacing rule."""
+    """Versions 1, 2 and 3, each of which was the champion. They have no files, so workers keep the prior."""
     with registry(operator) as mlflow:
         create_registered_model_once(mlflow, MODEL_NAME, "a test")
         for version in ("1", "2", "3"):

@@ -50,6 +50,7 @@ def test_each_command_that_changes_something_is_recorded_with_its_outcome(okr: R
         ("analyst", "add", login): ("analyst.added", "success"),
         ("analyst", "remove", login): ("analyst.removed", "success"),
         ("analyst", "remove", "nobody"): ("analyst.removed", "failure"),
+        ("forecast", "train"): ("model.trained", "failure"),
         ("forecast", "promote", "7"): ("model.promotion_evaluated", "failure"),
         ("forecast", "rollback", "--to", "7"): ("model.rolled_back", "failure"),
     }

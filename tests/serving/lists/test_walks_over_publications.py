@@ -5,7 +5,7 @@ from itertools import count
 
 import pytest
 
-from lakehouse import marts_build
+from lakehouse.publishing import marts_build
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
 from serving.auth.visibility import UNRESTRICTED

@@ -44,7 +44,7 @@ def host(settings: Settings, folder: Path, headers: dict[str, str]) -> Iterator[
 
 
 def served_by(client: httpx.Client) -> str | None:
-    """Return the version that the worker serves, or None as long as it is the pacing rule."""
+    """Return the version that the worker serves, or None as long as it is the prior."""
     active = client.get("/models").json()["active"]
     return str(active["version"]) if active["role"] in {"champion", "challenger"} else None
 
@@ -85,7 +85,7 @@ def test_a_worker_that_cannot_load_a_version_says_so_and_keeps_the_old_one(api: 
         assert any("The registry has no version or alias '2'" in problem for problem in problems)
         assert answer.json()["active"]["version"] == "2", "the worker that can has loaded it"
         health = other.services.health.state()[1]["model"]
-        assert (health["status"], health["role"]) == ("degraded", "pacing_rule")
+        assert (health["status"], health["role"]) == ("degraded", "prior")
 
 
 @pytest.mark.usefixtures("champion_again")

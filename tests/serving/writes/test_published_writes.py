@@ -7,7 +7,7 @@ from typing import Any
 from ingestion.landing.consumer import land
 from ingestion.loading.copy import load
 from ingestion.state.consumer import consume_state
-from lakehouse import marts_build
+from lakehouse.publishing import marts_build
 from lakehouse.settings import Settings
 from lakehouse.warehouse import connect
 from serving.data.lists.definitions import CHECK_INS, KEY_RESULTS, OBJECTIVES, TEAMS, USERS

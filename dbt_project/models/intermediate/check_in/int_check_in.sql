@@ -3,6 +3,7 @@
     {'columns': ['key_result_id', 'checked_in_at']},
 ]) }}
 
+-- Of several versions of a check-in, int_check_in_version.sql decides which one counts (is_current).
 with latest as (
     select * from {{ ref('int_check_in_version') }} where is_current
 ),

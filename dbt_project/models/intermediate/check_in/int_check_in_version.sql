@@ -1,5 +1,7 @@
 {{ config(indexes=[{'columns': ['check_in_id', 'version_number'], 'unique': true}]) }}
 
+-- All versions of each check-in. The last event in the log counts (is_current); ingestion/state/project_check_ins.sql
+-- decides the same for the state tables.
 with ordered as (
     select
         *,

@@ -1,3 +1,3 @@
 {{ config(indexes=[{'columns': ['cycle_id', 'version_number'], 'unique': true}]) }}
 
-{{ versions(ref('stg_cycle'), 'cycle') }}
+{{ definition_versions(ref('stg_cycle'), 'cycle') }}

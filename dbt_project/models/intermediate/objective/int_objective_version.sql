@@ -1,3 +1,3 @@
 {{ config(indexes=[{'columns': ['objective_id', 'version_number'], 'unique': true}]) }}
 
-{{ versions(ref('stg_objective'), 'objective') }}
+{{ definition_versions(ref('stg_objective'), 'objective') }}

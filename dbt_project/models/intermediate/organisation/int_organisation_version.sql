@@ -1,3 +1,3 @@
 {{ config(indexes=[{'columns': ['organisation_id', 'version_number'], 'unique': true}]) }}
 
-{{ versions(ref('stg_organisation'), 'organisation') }}
+{{ definition_versions(ref('stg_organisation'), 'organisation') }}

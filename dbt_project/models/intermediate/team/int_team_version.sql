@@ -1,3 +1,3 @@
 {{ config(indexes=[{'columns': ['team_id', 'version_number'], 'unique': true}]) }}
 
-{{ versions(ref('stg_team'), 'team') }}
+{{ definition_versions(ref('stg_team'), 'team') }}

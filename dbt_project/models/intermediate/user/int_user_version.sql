@@ -1,3 +1,3 @@
 {{ config(indexes=[{'columns': ['user_id', 'version_number'], 'unique': true}]) }}
 
-{{ versions(ref('stg_user'), 'user') }}
+{{ definition_versions(ref('stg_user'), 'user') }}

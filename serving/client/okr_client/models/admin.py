@@ -441,8 +441,8 @@ class PromotionResponse(Struct, frozen=True, kw_only=True):
 
     run: RunRecord
     outcome: str | None
-    """promoted: it is the champion; kept: the champion remains; withdrawn: the pacing rule serves instead of the
-    champion; rejected: the pacing rule still serves; null: not decided.
+    """promoted: it is the champion; kept: the champion remains; withdrawn: the prior serves instead of the champion;
+    rejected: the prior still serves; null: not decided.
     """
     reason: str | None
     """The reason for the decision, or why the run failed."""

@@ -17,7 +17,7 @@ class Directive(Struct, frozen=True, kw_only=True):
 
 
 class ModelName(Struct, frozen=True, kw_only=True):
-    """The version that predicts outside of experiments. If no model has been promoted, this is the pacing rule."""
+    """The version that predicts outside of experiments. If no model has been promoted, this is the prior."""
 
     name: str
     version: str
@@ -156,7 +156,7 @@ class PredictionItem(Struct, frozen=True, kw_only=True):
     output: dict[str, Any] | None = None
     """Further fields of the model's output; null if none."""
     abstained: bool | None = None
-    """Whether a rule predicts because no version of the model is better, e.g. the pacing rule."""
+    """Whether the prior predicts, because no trained version of the model is better."""
     reasons: list[str] | None = None
     """The strongest effects on the probability, strongest first."""
     contributions: dict[str, float] | None = None

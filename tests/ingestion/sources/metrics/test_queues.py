@@ -12,6 +12,8 @@ from ingestion.consumer_groups import STATE_GROUP as STATE
 from ingestion.contract_validation import EncodedEvent
 from ingestion.landing.consumer import land
 from ingestion.loading import load
+from ingestion.sources.metrics import queues
+from ingestion.sources.metrics.families import Reading
 from ingestion.sources.metrics.queues import Group, consumer_lag, spool_depth, waiting_for_raw
 from ingestion.sources.metrics.service_probes import kafka_up, postgresql_up, redis_up
 from ingestion.spool import Drainer, Spool
@@ -47,10 +49,12 @@ def test_the_backlog_of_each_group_and_of_raw_is_counted(
 ) -> None:
     spool = Spool.of(settings, "test")
     spool.append([check_in(number) for number in range(30)])
-    assert {each.metric: each.value for each in spool_depth(settings, "h")} == {
-        "spool_waiting": 30.0,
-        "spool_rejected": 0.0,
-    }
+    depth = list(spool_depth(settings, "h"))
+    events = {each.metric: each.value for each in depth if isinstance(each, AppMetricSampled)}
+    assert events == {"spool_waiting": 30.0, "spool_rejected": 0.0}
+    readings = {each.name: each.value for each in depth if isinstance(each, Reading)}
+    assert readings["okr_spool_fill_ratio"] == 30 / settings.spool_events
+    assert 0 <= readings["okr_spool_oldest_seconds"] < 60
     Drainer(spool, KafkaConnection.of(settings)).drain(60)
     before = list(consumer_lag(groups, "h"))
     assert waiting(before, "consumer_lag") == {LANDING: 30.0, STATE: 30.0}
@@ -65,7 +69,16 @@ def test_the_backlog_of_each_group_and_of_raw_is_counted(
     assert waiting(consumer_lag([Group.landing(moved)], "h"), "consumer_lag") == {LANDING: 0.0}  # its group is new
     load(settings)
     assert waiting(waiting_for_raw(settings, groups[0], "h"), "waiting_for_raw") == {"okr-load": 0.0}
-    assert next(iter(spool_depth(settings, "h"))).value == 0.0
+    assert [each.value for each in spool_depth(settings, "h")] == [0.0] * 4
+
+
+def test_a_lag_is_never_negative_and_deleted_messages_do_not_count() -> None:
+    """Users of Kafka exporters saw both (danielqsj/kafka_exporter#169, seglo/kafka-lag-exporter#37)."""
+    ahead, deleted, normal = ("a", 0), ("b", 0), ("c", 0)
+    starts = {ahead: 0, deleted: 1_000_000, normal: 0}
+    ends = {ahead: 10, deleted: 1_000_000, normal: 10}
+    unread = queues._unread_by_topic(starts, ends, {ahead: 12, deleted: 5, normal: 4})
+    assert unread == {"a": 0, "b": 0, "c": 6}
 
 
 def test_services_that_respond_are_up_and_others_are_down(settings: Settings, groups: list[Group]) -> None:

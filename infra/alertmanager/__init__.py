@@ -1,0 +1,1 @@
+"""Alertmanager: its configuration (routes, grouping, inhibition, receivers) and the API key with which it reports."""

@@ -1,0 +1,232 @@
+"""`okr backup run`: store the parts, in the order in which one may refer to another, and then the recovery point.
+
+1. A base backup of PostgreSQL, if this run includes one. It takes longest, so it comes before the mark.
+2. The mark at which PostgreSQL and the lake agree (`cut`), and PostgreSQL's log up to it.
+3. What PostgreSQL refers to: the lake's files of that version, and MLflow's artifacts, which are written before
+   their rows.
+4. The recovery point. A run that ends before this leaves snapshots that nothing refers to; `okr backup prune` removes
+   them.
+"""
+
+import json
+import secrets
+from collections.abc import Callable, Collection, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from filelock import FileLock, Timeout
+
+from infra.backup import lake, point, postgres
+from infra.backup.cut import make_cut
+from infra.backup.metrics import Metrics
+from infra.backup.places import Places
+from infra.backup.point import PARTS, Base, Cut, Point, points_of
+from infra.backup.repository import Repository, Saved, VanishedError
+from lakehouse.errors import PermanentError
+from lakehouse.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ATTEMPTS = 3  # for files that vacuum or log cleanup deletes while they are saved
+LIFE = "life.json"
+Say = Callable[[str], None]
+
+
+@contextmanager
+def exclusive(state: Path) -> "Iterator[None]":
+    """Let one `okr backup` or `okr restore` at a time work on a state folder; the lock ends with its process.
+
+    Raises:
+        PermanentError: another one is running.
+    """
+    folder = state / "backup"
+    state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    lock = FileLock(folder / "lock", timeout=0, fallback_to_soft=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise PermanentError(
+            f"Another `okr backup` or `okr restore` is running on {state}. Wait until it ends. Nothing was done."
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def run(settings: Settings, parts: Collection[str], say: Say) -> Point:
+    """Store the parts and make a recovery point.
+
+    Raises:
+        RetryableError: a part could not be stored; earlier recovery points are as they were.
+        PermanentError: the settings or the repository do not allow a backup.
+    """
+    state = settings.state.absolute()
+    with exclusive(state):
+        metrics = Metrics(state)
+        backup = Backup(settings, frozenset(parts), say, metrics)
+        try:
+            return backup.run()
+        except BaseException:
+            metrics.failed(backup.part)
+            raise
+        finally:
+            metrics.write()
+
+
+@dataclass
+class Backup:
+    """One run. `part` is the part that is being stored, which the metrics name if the run fails."""
+
+    settings: Settings
+    parts: frozenset[str]
+    say: Say
+    metrics: Metrics
+    part: str = "postgres"
+    snapshots: dict[str, str] = field(default_factory=dict)
+    sizes: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.id = secrets.token_hex(4)
+        self.places = Places.of(self.settings)
+        self.dsn = self.settings.require("dsn_backup")
+        self.repository = open_repository(self.settings)
+
+    def run(self) -> Point:
+        """Store the parts."""
+        self.repository.unlock()
+        points = points_of(self.repository)
+        server = postgres.inspect(self.dsn)
+        life, is_new = self._life(server)
+        before = next((each for each in reversed(points) if each.life == life), None)
+        if before is None and not {"postgres", "wal"} <= self.parts:
+            raise PermanentError(
+                "There is no base backup of this PostgreSQL cluster yet. Run `okr backup run` with all parts first, "
+                "and again after each restore."
+            )
+        if postgres.ensure_slot(self.dsn, is_new=is_new) and before is not None:
+            self.say("PostgreSQL has lost a part of its log that was not stored yet, so this run makes a base backup.")
+            self.parts |= {"postgres"}
+        if is_new:
+            for segment in postgres.segments(self.places.wal):
+                segment.unlink()  # of another cluster, or of this one before a restore
+        base = self._base(server) if "postgres" in self.parts else before.base if before else None
+        assert base is not None  # noqa: S101 -- for mypy: without `before`, the parts include postgres
+        cut = self._cut(server, base if before is None else before.base)
+        self._files(cut)
+        made = Point(
+            id=self.id, number=max((each.number for each in points), default=0) + 1,
+            created_at=datetime.now(UTC).isoformat(), is_full="postgres" in self.parts,
+            version=version("okr-lakehouse"), stack_id=self.places.stack_id(), postgres_major=server.major,
+            system_id=server.system_id, life=life, base=base, cut=cut,
+            snapshots={**(before.snapshots if before else {}), **self.snapshots},
+            roots={"lake": self.places.lake, "models": str(self.places.models), "kafka": str(self.places.kafka),
+                   "wal": str(self.places.wal)},
+            sizes={**(before.sizes if before else {}), **self.sizes},
+        )  # fmt: skip
+        self.repository.save_text(made.to_json(), point.FILE, point.PART, self.id)
+        self._forget_unneeded_wal(made)
+        return made
+
+    def _life(self, server: postgres.Server) -> tuple[str, bool]:
+        """Return the id of the cluster's life. A restore begins a new one, so lives never share names of log files."""
+        path = self.places.work / LIFE
+        identity = {"system_id": server.system_id, "timeline": server.timeline}
+        if path.is_file():
+            stored = json.loads(path.read_text(encoding="utf-8"))
+            if {name: stored.get(name) for name in identity} == identity:
+                return str(stored["life"]), False
+        life = secrets.token_hex(4)
+        path.write_text(json.dumps({**identity, "life": life}), encoding="utf-8")
+        return life, True
+
+    def _base(self, server: postgres.Server) -> Base:
+        self.part = "postgres"
+        saved, first_segment = postgres.save_base(self.repository, self.dsn, server, self.places.state, self.id)
+        self._stored(saved)
+        return Base(saved.snapshot, first_segment, datetime.now(UTC).isoformat())
+
+    def _cut(self, server: postgres.Server, oldest: Base) -> Cut:
+        """Make the cut, and store PostgreSQL's log from the start of the previous base backup on."""
+        self.part = "lake"
+        lake.require_folder(self.places.lake)
+        cut = make_cut(self.dsn, self.places.lake, f"okr-{self.id}")
+        self.part = "wal"
+        postgres.receive_wal(self.dsn, server, self.places.wal, self.places.state)
+        self._stored(
+            self.repository.save_files(postgres.segments(self.places.wal, oldest.first_segment), "wal", self.id)
+        )
+        return cut
+
+    def _files(self, cut: Cut) -> None:
+        for part, files in (
+            ("lake", lambda: lake.files_of(self.places.lake, cut.lake)),
+            ("models", self.places.model_files),
+            ("kafka", self.places.kafka_files),
+        ):
+            if part in self.parts:
+                self.part = part
+                self._save_files(files)
+        if "settings" in self.parts:
+            self.part = "settings"
+            self._stored(self.repository.save_text(self.places.settings_text(), "settings.env", self.part, self.id))
+
+    def _save_files(self, files: Callable[[], Sequence[Path]]) -> None:
+        """Save the files of a part. If one was deleted meanwhile, list them again: the part no longer needs it."""
+        for attempt in range(ATTEMPTS):
+            found = files()
+            if not found:
+                self.say(f"  {self.part:<9} nothing to store")
+                return
+            try:
+                saved = self.repository.save_files(found, self.part, self.id)
+            except VanishedError:
+                if attempt == ATTEMPTS - 1:
+                    raise
+            else:
+                self._stored(saved)
+                return
+
+    def _stored(self, saved: Saved) -> None:
+        self.snapshots[self.part], self.sizes[self.part] = saved.snapshot, saved.size_bytes
+        self.metrics.succeeded(self.part, saved.size_bytes)
+        self.say(f"  {self.part:<9} {saved.size_bytes / 1e6:9,.1f} MB, {saved.added_bytes / 1e6:9,.1f} MB of it new")
+
+    def _forget_unneeded_wal(self, made: Point) -> None:
+        """Remove received segments that only restores to times before this base backup need: they are stored now."""
+        for path in postgres.segments(self.places.wal):
+            if path.name[8:] < made.base.first_segment[8:]:
+                path.unlink()
+
+
+def wanted_parts(settings: Settings, chosen: Collection[str] | None) -> frozenset[str]:
+    """Return the parts to store: the chosen ones or all, and always the log and the lake, which a point consists of.
+
+    Raises:
+        PermanentError: a part is unknown.
+    """
+    if unknown := set(chosen or ()) - set(PARTS):
+        raise PermanentError(f"There is no part {', '.join(sorted(unknown))}. Expected {', '.join(PARTS)}.")
+    return frozenset(chosen or PARTS) | {"wal", "lake"}
+
+
+def open_repository(settings: Settings) -> Repository:
+    """Return the repository of the settings.
+
+    Raises:
+        PermanentError: the settings name none.
+    """
+    if not settings.backup_repository or not settings.backup_password.get_secret_value():
+        raise PermanentError(
+            "There is no repository of backups: OKR_BACKUP_REPOSITORY or OKR_BACKUP_PASSWORD is empty. In the local "
+            "stack, `okr backup init --repository <folder on another disk>` creates one."
+        )
+    return Repository(
+        settings.backup_repository, settings.backup_password.get_secret_value(), settings.state.absolute()
+    )

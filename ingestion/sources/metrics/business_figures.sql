@@ -1,0 +1,6 @@
+SELECT
+    metric,
+    label,
+    label_value,
+    value
+FROM ops.business_figures()
