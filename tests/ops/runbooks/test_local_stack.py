@@ -34,6 +34,8 @@ ELSEWHERE = {
     "publication-stale": "starts a DAG; tests/e2e",
     "secret-in-history": "changes the index of this repository; tests/ops/delivery/test_hooks.py",
     "rotate-certificates": "tests/infra/certificates",
+    "backup-stale": "tests/ops/backup",
+    "backup-unverified": "tests/ops/backup",
 }
 
 
