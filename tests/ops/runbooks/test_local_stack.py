@@ -78,18 +78,23 @@ class Stack:
         """Run the fix of a runbook, and wait until its check passes."""
         started = time.monotonic()
         for line in local(page, "Fix"):
-            self.run(line, (0,))
+            # The collector can add an event while another process drains its spool.
+            self.run(line, (0, 1) if "spool drain" in line.text else (0,))
         for line in local(page, "Verify"):
             until(lambda line=line: self.passes(line), str(line), seconds=120, pause=1)
             self.ran.append(line)
         self.seconds[page] = time.monotonic() - started
 
     def passes(self, line: Line) -> bool:
-        """Return whether a check passes. `okr status` also fails because this stack has no Airflow."""
+        """Return whether a check passes, apart from Airflow, which this stack does not have."""
         status, said = self.shell(line.text)
-        if not line.text.endswith("okr status"):
-            return status == 0
-        return all(re.search(rf"\b{name} .*RUNNING", said) for name in SERVICES.split(","))
+        if line.text.endswith("okr status"):
+            return all(re.search(rf"\b{name} .*RUNNING", said) for name in SERVICES.split(","))
+        if line.text.endswith("okr config connect"):
+            return "ok  " in said and not [each for each in re.findall("^FAIL.*", said, re.M) if "AIRFLOW" not in each]
+        if line.text.endswith("okr produce spool status"):
+            return waiting(self) == 0
+        return status == 0
 
     def okr(self, *words: str) -> str:
         """Run a command of the test's own."""
@@ -149,7 +154,7 @@ def events_are_on_their_way(stack: Stack) -> str:
 
 def redis_refuses_connections(stack: Stack) -> str:
     stack.supervise("stop", "okr:redis")
-    return r"\[status 1\]"
+    return r"FAIL +OKR_REDIS"
 
 
 def the_state_consumer_stops(stack: Stack) -> str:
@@ -170,7 +175,7 @@ def kafka_is_away(stack: Stack) -> str:
 
 
 def waiting(stack: Stack) -> int:
-    return sum(each["waiting"] for each in json.loads(stack.okr("produce", "spool", "status", "--json")))
+    return sum(each["waiting"] for each in json.loads(stack.okr("produce", "spool", "status", "--json")).values())
 
 
 def the_last_commit_is_torn(stack: Stack) -> str:
