@@ -8,7 +8,6 @@ this stack.
 import json
 import os
 import re
-import signal
 import subprocess
 import tempfile
 import time
@@ -16,6 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.figures import report
@@ -188,7 +188,9 @@ def the_last_commit_is_torn(stack: Stack) -> str:
 
 def the_api_hangs(stack: Stack) -> str:
     _, said = stack.shell(f".venv/bin/supervisorctl -s unix://{stack.state}/run/supervisor.sock pid okr:api")
-    os.kill(int(said.split()[-1]), signal.SIGSTOP)
+    main = psutil.Process(int(said.split()[-1]))
+    for process in (main, *main.children(recursive=True)):
+        process.suspend()
     return r"\[status 28\]"
 
 
