@@ -199,6 +199,19 @@ def test_a_restore_that_is_killed_changes_nothing_and_is_repeated(saved: Platfor
     shutil.rmtree(saved.state / "replaced")
 
 
+def test_a_full_disk_in_a_restore_leaves_nothing_in_place(saved: Platform, tmp_path: Path) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=20m", "tmpfs", str(small)], check=True)
+    try:
+        failed = saved.okr("restore", "--to", str(small), "--part", "postgres", "--part", "settings", check=False)
+        assert failed.returncode == 1
+        assert "No space left on device" in failed.stderr
+        assert {path.name for path in small.iterdir()} <= {"backup", "restore", "stack.lock"}
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
+
+
 def test_a_stack_does_not_start_on_parts_that_may_not_fit_each_other(saved: Platform) -> None:
     saved.okr("down")
     marker = saved.state / "restore.incomplete"
