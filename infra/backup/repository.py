@@ -97,7 +97,12 @@ class Repository:
              *(["--parent", parent] if parent else ["--force"])],
             text=names,
         )  # fmt: skip
-        return _saved(output)
+        saved = _saved(output)
+        stored = int(json.loads(output.splitlines()[-1])["total_files_processed"])
+        if stored != len(set(files)):  # restic skips files that do not exist, without an error
+            self.forget([saved.snapshot])
+            raise VanishedError(f"{len(set(files)) - stored} files of {part} were deleted while they were being saved.")
+        return saved
 
     def save_text(self, text: str, name: str, part: str, point: str) -> Saved:
         """Save a text as one file."""
@@ -207,7 +212,7 @@ class Repository:
         said = result.stderr.decode(errors="replace") or result.stdout.decode(errors="replace")
         if result.returncode == INCOMPLETE:
             self.forget([_saved(result.stdout).snapshot])
-            raise VanishedError(f"Files were deleted or could not be read while they were being saved: {_last(said)}")
+            raise VanishedError(f"Files could not be read while they were being saved: {_last(said)}")
         raise self._error(said)
 
     def _error(self, said: str) -> RetryableError | PermanentError:

@@ -120,7 +120,7 @@ def test_a_file_that_vanishes_while_it_is_saved_is_noticed_and_leaves_no_snapsho
     (tmp_path / "kept").write_text("kept", encoding="utf-8")
     repository = _repository(saved)
     before = len(repository.snapshots())
-    with pytest.raises(VanishedError, match="were deleted or could not be read"):
+    with pytest.raises(VanishedError, match="1 files of lake were deleted while they were being saved"):
         repository.save_files([tmp_path / "kept", tmp_path / "vanished"], "lake", "x")
     assert len(repository.snapshots()) == before
 
