@@ -123,7 +123,8 @@ class Backup:
         made = Point(
             id=self.id, number=max((each.number for each in points), default=0) + 1,
             created_at=datetime.now(UTC).isoformat(), is_full="postgres" in self.parts,
-            version=version("okr-lakehouse"), stack_id=self.places.stack_id(), postgres_major=server.major,
+            version=version("okr-lakehouse"),
+            password_digest=self.places.password_digest(), postgres_major=server.major,
             system_id=server.system_id, life=life, base=base, cut=cut,
             snapshots={**(before.snapshots if before else {}), **self.snapshots},
             roots={"lake": self.places.lake, "models": str(self.places.models), "kafka": str(self.places.kafka),
