@@ -12,7 +12,7 @@ from lakehouse.settings import STACK_ENV, Settings
 SERVER_SETTINGS = Path("/etc/okr/okr.env")
 # Without these, the repository would contain the key to what it contains, or to itself (ADR 34, ADR 43).
 NEVER_SAVED = ("OKR_FIELD_ENCRYPTION_KEY", "OKR_BACKUP_PASSWORD")
-PASSWORD_NAME = "OKR_PG_SUPERUSER_PASSWORD"
+SUPERUSER = "OKR_PG_SUPERUSER_PASSWORD"
 DIGEST_LENGTH = 16
 
 
@@ -76,5 +76,5 @@ class Places:
 
     def password_digest(self) -> str:
         """Return a digest of the password that the local stack's PostgreSQL must know; "" on servers."""
-        password = read_env_file(self.state / STACK_ENV).get(PASSWORD_NAME, "")
+        password = read_env_file(self.state / STACK_ENV).get(SUPERUSER, "")
         return hashlib.sha256(password.encode()).hexdigest()[:DIGEST_LENGTH] if password else ""
