@@ -1,11 +1,9 @@
 """Drills: lose a part or everything, restore it, and compare. `okr lake verify` and the content of all tables judge."""
 
-import re
 import shutil
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
@@ -15,10 +13,10 @@ from infra.local.supervisor import Supervisor
 from tests import figures
 from tests.ops.backup.platform import Platform
 from tests.polling import until
+from tests.runbooks import FOLDER, LOCAL, lines
 from tests.serving.published_organisation import build_and_publish
 
 pytestmark = pytest.mark.xdist_group("backup")
-RUNBOOK = Path(__file__).parents[3] / "docs" / "runbooks" / "restore.md"
 Content = dict[str, tuple[int, str]]
 
 
@@ -65,14 +63,14 @@ def test_the_newest_point_is_read_and_restored_beside_the_running_platform(
 
 def test_everything_is_lost_but_the_repository_and_its_key(platform: Platform, history: History) -> None:
     """The commands are those of the runbook."""
-    see, bring_back, up, back_up, load, verify = runbook_commands(platform)
+    see, bring_back, up, back_up, verify = runbook_commands(platform)
     with _drill(platform, history, "everything, newest point"):
         shutil.rmtree(platform.state)
         platform.okr(*see)
         platform.okr(*bring_back)
     assert platform.content() == history.late
     assert (up, back_up) == (("up",), ("backup", "run"))
-    for command in (back_up, load, verify):
+    for command in (back_up, verify):
         platform.okr(*command)
     before = platform.query("SELECT count(*) FROM raw.okr_user_events")
     _live(platform)
@@ -162,10 +160,9 @@ def test_figures(platform: Platform, history: History) -> None:
 
 def runbook_commands(platform: Platform) -> list[tuple[str, ...]]:
     """Return the commands of the runbook for a total loss, with this platform's repository."""
-    blocks = re.findall(r"<!-- run -->\n\s*```\n(.*?)```", RUNBOOK.read_text(encoding="utf-8"), re.DOTALL)
-    lines = [line.strip() for block in blocks for line in block.splitlines() if line.strip()]
     places = {"/mnt/backup/okr": str(platform.repository), "/mnt/backup/okr.password": str(platform.password_file)}
-    return [tuple(places.get(word, word) for word in line.split()[1:]) for line in lines]
+    found = [line.text.split()[1:] for line in lines(FOLDER / "restore.md", "Fix", "Verify", where=LOCAL)]
+    return [tuple(places.get(word, word) for word in words) for words in found]
 
 
 class _drill:  # noqa: N801 -- reads as a statement
