@@ -1,18 +1,19 @@
-"""The metrics of backups, in a file for the node exporter's textfile collector. It is replaced atomically."""
+"""The metrics of backups, in a file that the platform's exporter reads. It is replaced atomically."""
 
 import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from lakehouse.atomic_replace import replace_file
 from lakehouse.logs import get_logger
+from lakehouse.settings import Settings
 
 log = get_logger(__name__)
 
-FILE = Path("metrics") / "backup.prom"  # in the state folder
+FILE = "backup.prom"  # in OKR_METRICS_DIR
 STATE = Path("backup") / "metrics.json"  # the values of the parts that a run did not touch
 METRICS = {
     "last_success_timestamp_seconds": "When the part was last stored.",
@@ -27,7 +28,13 @@ class Metrics:
     """The values of each metric by part."""
 
     state: Path
+    folder: Path
     values: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """Return the metrics of the installation that the settings describe."""
+        return cls(settings.state.absolute(), settings.metrics_dir)
 
     def __post_init__(self) -> None:
         """Read the values of earlier runs; without them, each part appears when it is first stored."""
@@ -54,11 +61,11 @@ class Metrics:
     def write(self) -> None:
         """Replace the files. A failure is only logged, because the backup itself matters more."""
         try:
-            for path, text in ((self.state / STATE, json.dumps(self.values)), (self.state / FILE, self.text())):
+            for path, text in ((self.state / STATE, json.dumps(self.values)), (self.folder / FILE, self.text())):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 replace_file(path, text)
         except OSError as error:
-            log.warning("the backup's metrics could not be written", path=str(self.state / FILE), error=str(error))
+            log.warning("the backup's metrics could not be written", path=str(self.folder / FILE), error=str(error))
 
     def text(self) -> str:
         """Return the metrics in the Prometheus text format."""
