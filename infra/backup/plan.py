@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from infra.backup import kafka
-from infra.backup.places import Places
+from infra.backup.places import SERVER_SETTINGS, Places
 from infra.backup.point import PARTS, Base, Point
 from lakehouse.errors import PermanentError
 from lakehouse.settings import STACK_ENV, Settings
@@ -81,7 +81,12 @@ def parts_of(point: Point, wanted: Collection[str], places: Places) -> frozenset
     parts -= {"models"} - point.snapshots.keys()
     if missing := parts - point.snapshots.keys():
         raise PermanentError(f"The recovery point {point.id} has no {', '.join(sorted(missing))} (`okr backup list`).")
-    if not has_kafka and "kafka" not in parts and parts & {"lake", "postgres"} and "kafka" in point.snapshots:
+    is_elsewhere = SERVER_SETTINGS.is_file()  # servers have Kafka on the data host, and its folder is moved there
+    if (
+        not (has_kafka or is_elsewhere or "kafka" in parts)
+        and parts & {"lake", "postgres"}
+        and ("kafka" in point.snapshots)
+    ):
         raise PermanentError(
             f"Kafka in {places.kafka} is missing, or is not the one from which the saved lake was landed, so offsets "
             "would not fit. Restore it as well: leave out --part, or add --part kafka."
