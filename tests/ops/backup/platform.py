@@ -71,17 +71,23 @@ class Platform:
         with psycopg.connect(dsn) as connection:
             return connection.execute(statement.encode()).fetchall()
 
-    def content(self, prefixes: tuple[str, ...] = ("",)) -> dict[str, tuple[int, str]]:
-        """Return the number of rows and a digest of each table whose name begins so."""
+    def events(self) -> dict[str, tuple[int, str]]:
+        """Return the content of raw and of the state tables, without the times at which rows were written."""
+        return self.content(("raw.", "app."), without=("created_at", "updated_at"))
+
+    def content(self, prefixes: tuple[str, ...] = ("",), without: tuple[str, ...] = ()) -> dict[str, tuple[int, str]]:
+        """Return the number of rows and a digest of each table whose name begins so, without some columns."""
         names = [str(name) for (name,) in self.query(TABLES)]
         return {
-            name: self._digest(name)
+            name: self._digest(name, without)
             for name in sorted(names)
             if name.startswith(prefixes) and not name.startswith(CHANGES_BY_ITSELF)
         }
 
-    def _digest(self, table: str) -> tuple[int, str]:
-        rows = sorted(str(row) for (row,) in self.query(f"SELECT t::text FROM {table} AS t"))
+    def _digest(self, table: str, without: tuple[str, ...]) -> tuple[int, str]:
+        columns = ", ".join(f"'{name}'" for name in without)
+        row = f"(to_jsonb(t) - ARRAY[{columns}])::text" if without else "t::text"
+        rows = sorted(str(row) for (row,) in self.query(f"SELECT {row} FROM {table} AS t"))
         return len(rows), hashlib.sha256("\n".join(rows).encode()).hexdigest()[:16]
 
 
