@@ -10,6 +10,7 @@
 
 import json
 import secrets
+import shutil
 from collections.abc import Callable, Collection, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -103,19 +104,18 @@ class Backup:
         self.repository.unlock()
         points = points_of(self.repository)
         server = postgres.inspect(self.dsn)
-        life, is_new = self._life(server)
+        life = self._life(server)
         before = next((each for each in reversed(points) if each.life == life), None)
         if before is None and not {"postgres", "wal"} <= self.parts:
             raise PermanentError(
                 "There is no base backup of this PostgreSQL cluster yet. Run `okr backup run` with all parts first, "
                 "and again after each restore."
             )
-        if postgres.ensure_slot(self.dsn, is_new=is_new) and before is not None:
+        if before is None:
+            shutil.rmtree(self.places.wal, ignore_errors=True)  # of another cluster, or of this one before a restore
+        if postgres.ensure_slot(self.dsn, is_new=before is None) and before is not None:
             self.say("PostgreSQL has lost a part of its log that was not stored yet, so this run makes a base backup.")
             self.parts |= {"postgres"}
-        if is_new:
-            for segment in postgres.segments(self.places.wal):
-                segment.unlink()  # of another cluster, or of this one before a restore
         base = self._base(server) if "postgres" in self.parts else before.base if before else None
         assert base is not None  # noqa: S101 -- for mypy: without `before`, the parts include postgres
         cut = self._cut(server, base if before is None else before.base)
@@ -135,17 +135,17 @@ class Backup:
         self._forget_unneeded_wal(made)
         return made
 
-    def _life(self, server: postgres.Server) -> tuple[str, bool]:
+    def _life(self, server: postgres.Server) -> str:
         """Return the id of the cluster's life. A restore begins a new one, so lives never share names of log files."""
         path = self.places.work / LIFE
         identity = {"system_id": server.system_id, "timeline": server.timeline}
         if path.is_file():
             stored = json.loads(path.read_text(encoding="utf-8"))
             if {name: stored.get(name) for name in identity} == identity:
-                return str(stored["life"]), False
+                return str(stored["life"])
         life = secrets.token_hex(4)
         path.write_text(json.dumps({**identity, "life": life}), encoding="utf-8")
-        return life, True
+        return life
 
     def _base(self, server: postgres.Server) -> Base:
         self.part = "postgres"

@@ -43,11 +43,11 @@ class Platform:
         assert not check or done.returncode == 0, f"okr {' '.join(arguments)}: {done.stdout}{done.stderr}"
         return done
 
-    def start(self, *arguments: str) -> "subprocess.Popen[str]":
+    def start(self, *arguments: str) -> "subprocess.Popen[bytes]":
         """Start `okr` in a process group of its own."""
         return subprocess.Popen(
-            [OKR, *arguments], env=self.environment, cwd=self.state.parent, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True, start_new_session=True,
+            [OKR, *arguments], env=self.environment, cwd=self.state.parent, stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
 
     @property
@@ -69,7 +69,8 @@ class Platform:
         """Return the rows of a query as the superuser."""
         dsn = read_env_file(self.state / "stack.env")["OKR_PG_SUPERUSER_DSN"].rpartition("/")[0] + "/okr"
         with psycopg.connect(dsn) as connection:
-            return connection.execute(statement.encode()).fetchall()
+            done = connection.execute(statement.encode())
+            return done.fetchall() if done.description else []
 
     def events(self) -> dict[str, tuple[int, str]]:
         """Return the content of raw and of the state tables, without the times at which rows were written."""
