@@ -126,14 +126,14 @@ def receive_wal(dsn: str, server: Server, folder: Path, state: Path) -> None:
     _require_space(folder)
     with connect(dsn, application="okr-backup", autocommit=True) as connection:
         # Recovery to a time stops at the first commit after it, so there must be one after the recovery point (Barman
-        # #881). The second one is in the next segment, so the one before is complete.
+        # #881). The switch completes its segment and flushes it, so nothing has to be waited for.
         connection.execute(MOVE_ON)
-        connection.execute("SELECT pg_switch_wal()")
-        connection.execute(MOVE_ON)
-        end = _value(connection, "SELECT pg_current_wal_insert_lsn()")
+        switched = _position(str(_value(connection, "SELECT pg_switch_wal()")))
+        size = int(_value(connection, "SELECT setting::bigint FROM pg_settings WHERE name = 'wal_segment_size'"))
+        end = -(-switched // size) * size - 1  # pg_receivewal stops beyond this position
     result = subprocess.run(
         [program("pg_receivewal", server.major), "--dbname", _without_password(dsn), "--directory", str(folder),
-         "--slot", SLOT, "--endpos", str(end), "--no-loop", "--no-password"],
+         "--slot", SLOT, "--endpos", f"{end >> 32:X}/{end & 0xFFFFFFFF:X}", "--no-loop", "--no-password"],
         env=_environment(dsn, state), capture_output=True, text=True, check=False,
     )  # fmt: skip
     if result.returncode != 0:
@@ -165,6 +165,12 @@ def segments(folder: Path, since: str = "") -> list[Path]:
     """Return the complete segments that were received, from one on."""
     found = (path for path in folder.iterdir() if SEGMENT.fullmatch(path.name)) if folder.is_dir() else ()
     return sorted(path for path in found if path.name[8:] >= since[8:])
+
+
+def _position(text: str) -> int:
+    """Return a position in the write-ahead log as a number of bytes."""
+    high, low = text.split("/")
+    return (int(high, 16) << 32) + int(low, 16)
 
 
 def _without_password(dsn: str) -> str:
