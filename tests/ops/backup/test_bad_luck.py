@@ -3,6 +3,7 @@
 Some are faults that users of comparable tools have reported; those name their thread.
 """
 
+import contextlib
 import os
 import re
 import shutil
@@ -73,6 +74,38 @@ def test_a_full_disk_in_a_backup_keeps_earlier_points_and_says_what_to_do(saved:
     metrics = (saved.state / "metrics" / "backup.prom").read_text(encoding="utf-8")
     assert 'okr_backup_last_result{part="postgres"} 0' in metrics
     saved.okr(*RUN)  # the other repository, and the slot of PostgreSQL, are as before
+
+
+def _fill(ballast: Path) -> None:
+    """Write a file until its disk is full."""
+    with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+
+
+def test_a_full_repository_is_pruned_all_the_same(saved: Platform, tmp_path: Path) -> None:
+    """Prune needs a lock and an index, for which a full disk has no space: restic/restic #1153."""
+    small = tmp_path / "small"
+    small.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=60m", "tmpfs", str(small)], check=True)
+    try:
+        location = small / "repository"
+        with _settings(saved, OKR_BACKUP_REPOSITORY=str(location)):
+            saved.okr("backup", "init", "--repository", str(location))
+            saved.okr(*RUN)
+            password = saved.password_file.read_text(encoding="utf-8").strip()
+            Repository(str(location), password, saved.state).save_text(
+                "of a killed run", "settings.env", "settings", "x"
+            )
+            _fill(small / "ballast")
+            failed = saved.okr(*RUN, check=False)
+            assert "is full. Nothing was stored" in failed.stderr
+            assert "Removed 0 recovery points and 1 snapshots" in saved.okr("backup", "prune").stdout
+            assert len(_points(saved)) == 1
+            (small / "ballast").unlink()
+            saved.okr("backup", "verify", "--data")
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
 
 
 def test_a_killed_backup_leaves_no_point_and_is_repeated_and_its_remains_are_pruned(saved: Platform) -> None:

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from infra.backup import lake
+from infra.backup import kafka, lake
+from infra.local.env_file import read_env_file, write_env_file
 from infra.local.stack import Stack, open_stack
 from infra.local.supervisor import Supervisor
 from tests import figures
@@ -134,6 +135,28 @@ def test_a_lost_kafka_continues_at_the_offsets_of_the_lake_and_takes_the_state_t
     _live(platform)
 
 
+def test_an_older_copy_of_kafkas_definitions_is_enough_after_the_loss_of_everything(
+    platform: Platform, history: History
+) -> None:
+    """As on servers, where the playbook copies them to the host of backups with each release."""
+    copy = platform.repository.with_name("definitions")
+    data = platform.state / "kafka" / "data"
+    for path in kafka.files_of(data):
+        (copy / path.relative_to(data)).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, copy / path.relative_to(data))
+    _live(platform)
+    env = platform.state / "stack.env"
+    write_env_file(env, {**read_env_file(env), "OKR_BACKUP_KAFKA_DATA": str(copy)})
+    said = platform.okr("backup", "run").stdout
+    assert "NOT STORED" not in said
+    before = platform.content()
+    with _drill(platform, history, "everything, with an older copy of Kafka's definitions"):
+        shutil.rmtree(platform.state)
+        platform.okr("restore", *platform.with_key, name="restore")
+    assert platform.content() == before
+    _live(platform)
+
+
 def open_stack_of(platform: Platform) -> Stack:
     stack = open_stack(platform.state)
     assert stack is not None
@@ -141,7 +164,7 @@ def open_stack_of(platform: Platform) -> Stack:
 
 
 def test_figures(platform: Platform, history: History) -> None:
-    assert len(history.rows) == 5
+    assert len(history.rows) == 6
     figures.report(
         "Backup and restore: drills",
         ["lost", "restore, s", "until the stack is up, s", "landed events lost", "rows compared"],
