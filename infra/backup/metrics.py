@@ -1,4 +1,4 @@
-"""The metrics of backups, in a file that the platform's exporter reads. It is replaced atomically."""
+"""The metrics of backups, in a file that the metrics collector gives to Prometheus. It is replaced atomically."""
 
 import json
 import time
@@ -25,7 +25,7 @@ METRICS = {
 
 @dataclass
 class Metrics:
-    """The values of each metric by part."""
+    """The values of each metric by part. `folder` is OKR_METRICS_DIR."""
 
     state: Path
     folder: Path
@@ -38,11 +38,14 @@ class Metrics:
 
     def __post_init__(self) -> None:
         """Read the values of earlier runs; without them, each part appears when it is first stored."""
+        self.values = self._stored()
+
+    def _stored(self) -> dict[str, dict[str, float]]:
         try:
             stored: Mapping[str, Any] = json.loads((self.state / STATE).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             stored = {}
-        self.values = {name: dict(stored.get(name, {})) for name in METRICS}
+        return {name: dict(stored.get(name, {})) for name in METRICS}
 
     def succeeded(self, part: str, size_bytes: int) -> None:
         """Note that a part was stored."""
@@ -59,7 +62,14 @@ class Metrics:
         self.values["last_verified_timestamp_seconds"][part] = time.time()
 
     def write(self) -> None:
-        """Replace the files. A failure is only logged, because the backup itself matters more."""
+        """Replace the files. A failure is only logged, because the backup itself matters more.
+
+        A check and a backup can run at the same time, so the later time of each part counts.
+        """
+        for name, stored in self._stored().items():
+            if name.endswith("_timestamp_seconds"):
+                own = self.values[name]
+                self.values[name] = {part: max(own.get(part, 0), stored.get(part, 0)) for part in {**stored, **own}}
         try:
             for path, text in ((self.state / STATE, json.dumps(self.values)), (self.folder / FILE, self.text())):
                 path.parent.mkdir(parents=True, exist_ok=True)
