@@ -120,7 +120,7 @@ class Backup:
             self.say("PostgreSQL was restored, or has lost log that was not stored, so this run makes a base backup.")
             self.parts |= {"postgres"}
         if before_in_life is None:
-            self._begin(server, life)
+            life = self._begin(server)
         base = before_in_life.base if before_in_life and "postgres" not in self.parts else self._base(server)
         cut = self._cut(server, before_in_life.base if before_in_life else base)
         self._files(cut)
@@ -140,7 +140,7 @@ class Backup:
         return made
 
     def _life(self, server: postgres.Server) -> str:
-        """Return the id of the cluster's life, which may begin with this run.
+        """Return the id of the cluster's life, or "" if it begins with this run.
 
         A restore begins a new life, so lives never share names of log files. Two restores from one backup have the same
         system id and timeline, but neither has the slot, which no base backup contains. A cluster whose slot is gone
@@ -152,14 +152,20 @@ class Backup:
             same = (stored.get("system_id"), stored.get("timeline")) == (server.system_id, server.timeline)
             if same and postgres.has_slot(self.dsn):
                 return str(stored["life"])
-        return secrets.token_hex(4)
+        return ""
 
-    def _begin(self, server: postgres.Server, life: str) -> None:
-        """Begin a life: with a new slot, and without received log of another one."""
+    def _begin(self, server: postgres.Server) -> str:
+        """Begin a life and return its id: with a new slot, and without received log of another one.
+
+        It also begins with a new repository, whose log no earlier one has. So the earlier one begins another if it is
+        used again.
+        """
+        life = secrets.token_hex(4)
         postgres.create_slot(self.dsn)
         shutil.rmtree(self.places.wal, ignore_errors=True)
         identity = {"system_id": server.system_id, "timeline": server.timeline}
         (self.places.work / LIFE).write_text(json.dumps({**identity, "life": life}), encoding="utf-8")
+        return life
 
     def _base(self, server: postgres.Server) -> Base:
         self.part = "postgres"

@@ -38,17 +38,18 @@ def test_a_cluster_without_its_slot_or_with_another_identity_begins_a_life(
     backup: Backup, monkeypatch: pytest.MonkeyPatch, server: Server, has_slot: bool, is_new: bool
 ) -> None:
     monkeypatch.setattr(postgres, "has_slot", lambda _: has_slot)
-    assert (backup._life(server) != "first") is is_new
+    assert backup._life(server) == ("" if is_new else "first")
 
 
 def test_a_new_life_has_no_segments_of_another_one(backup: Backup, monkeypatch: pytest.MonkeyPatch) -> None:
     created = []
     monkeypatch.setattr(postgres, "create_slot", created.append)
     (backup.places.wal / ("0" * 24)).touch()
-    backup._begin(SERVER, "second")
+    life = backup._begin(SERVER)
     assert postgres.segments(backup.places.wal) == []
     assert created == ["host=x"]
-    assert json.loads((backup.places.work / LIFE).read_text(encoding="utf-8"))["life"] == "second"
+    assert json.loads((backup.places.work / LIFE).read_text(encoding="utf-8"))["life"] == life
+    assert life != "first"
 
 
 def test_no_log_is_received_on_an_almost_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
