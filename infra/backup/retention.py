@@ -38,10 +38,13 @@ def prune(repository: Repository, points: Sequence[Point], days: int) -> tuple[i
     """
     keep = kept(points, days)
     ids = {each.id for each in keep}
-    needed = {snapshot for each in keep for snapshot in (each.base.snapshot, *each.snapshots.values())}
+    # A point has the short ids that restic prints after a backup; its list has long ones.
+    needed = tuple({snapshot for each in keep for snapshot in (each.base.snapshot, *each.snapshots.values())})
     snapshots = repository.snapshots()
     unneeded = [
-        each.id for each in snapshots if each.id not in needed and not (each.part == "point" and each.point in ids)
+        each.id
+        for each in snapshots
+        if not each.id.startswith(needed) and not (each.part == "point" and each.point in ids)
     ]
     try:
         _remove(repository, snapshots, unneeded)
