@@ -23,7 +23,8 @@ ALERTS = [
 ]
 # Units of Debian's packages and of Kafka's (infra/kafka); the others are ours.
 FOREIGN_UNITS = {
-    "nginx", "postgresql", "redis-server", "kafka", "prometheus", "prometheus-alertmanager", "systemd-timesyncd",
+    "nginx", "postgresql", "redis-server", "kafka", "prometheus", "prometheus-alertmanager", "prometheus-node-exporter",
+    "systemd-timesyncd",
 }  # fmt: skip
 READING = {"status", "show", "list-units", "list-timers"}
 ACTIONS = READING | {"start", "stop", "restart", "try-restart", "reload", "reset-failed"}
