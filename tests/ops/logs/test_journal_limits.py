@@ -32,7 +32,7 @@ def test_a_flood_is_bounded_and_the_lines_that_are_dropped_are_counted(
         megabytes = int(machine.output("du", "-sm", "/var/log/journal").split()[0])
         # A journal deletes whole files, which here have an eighth of the limit each.
         assert megabytes <= LIMIT_MB * 1.25
-        assert machine.journal("quiet") == ["a line of another unit"]
+        assert "a line of another unit" in machine.journal("quiet")
         assert 0 < len(machine.journal("flood-7")) <= BURST + 100
         everything = machine.output("journalctl", "--output", "cat", "--no-pager")
         dropped = [int(each) for each in re.findall(r"Suppressed (\d+) messages from flood-\d", everything)]
