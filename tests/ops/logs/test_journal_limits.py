@@ -33,7 +33,8 @@ def test_a_flood_is_bounded_and_the_lines_that_are_dropped_are_counted(
         # A journal deletes whole files, which here have an eighth of the limit each.
         assert megabytes <= LIMIT_MB * 1.25
         assert "a line of another unit" in machine.journal("quiet")
-        assert 0 < len(machine.journal("flood-7")) <= BURST + 100
+        # journald raises the burst while the disk has space, up to six times.
+        assert BURST <= len(machine.journal("flood-7")) < 60_000
         everything = machine.output("journalctl", "--output", "cat", "--no-pager")
         dropped = [int(each) for each in re.findall(r"Suppressed (\d+) messages from flood-\d", everything)]
         assert dropped, "the journal says how many lines it dropped"
