@@ -1,6 +1,7 @@
 """`okr up --monitoring`: all targets are up, and every metric that rules and dashboards use is exposed."""
 
 import subprocess
+import time
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -106,6 +107,21 @@ def test_the_exporters_have_no_errors(server: Server) -> None:
     assert {*value("pg_scrape_collector_success == 0")} == set()
     assert value("redis_exporter_last_scrape_error") == ["0"]
     assert value("okr_measurement_up == 0") == []
+
+
+def test_the_collector_is_cheap(stack: Stack, server: Server) -> None:
+    process = psutil.Process(Supervisor(stack).states()["metrics"]["pid"])
+    times = process.cpu_times()
+    lived_s = time.time() - process.create_time()
+    share, memory = (times.user + times.system) / lived_s, process.memory_info().rss
+    (scrape,) = server.get("query", query='max_over_time(scrape_duration_seconds{job="okr"}[2m])')["result"]
+    report(
+        "The metrics collector, which measures every 10 s and answers Prometheus",
+        ("share of one CPU since its start", "memory (RSS)", "slowest scrape of 2 minutes"),
+        [(f"{share:.0%}", f"{memory / 1e6:.0f} MB", f"{float(scrape['value'][1]) * 1000:.0f} ms")],
+    )
+    assert share < 0.5
+    assert float(scrape["value"][1]) < 5
 
 
 def test_everything_listens_on_loopback_and_no_command_line_has_a_secret(stack: Stack) -> None:
