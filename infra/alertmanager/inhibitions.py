@@ -57,7 +57,7 @@ INHIBITIONS = (
     Inhibition("Fast is worse than slow.", (_is("ApiLatencyBudgetBurnFast"),),
                (_any("ApiLatencyHigh", "ApiLatencyBudgetBurnSlow"),), ("job",)),
     Inhibition("Expired is worse than expiring.", (_is("CertificateExpired"),), (_is("CertificateExpiring"),),
-               ("instance",)),
+               ("instance", "file")),
     Inhibition("Stale is worse than unverified.", (_is("BackupStale"),), (_is("BackupUnverified"),), ("part",)),
     Inhibition("Offline is worse than under-replicated.", (_is("KafkaOfflinePartitions"),),
                (_is("KafkaUnderReplicated"),)),

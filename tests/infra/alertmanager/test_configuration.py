@@ -4,6 +4,7 @@ import grp
 import os
 import re
 import stat
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ url_file = "{hook}"
 """
 
 
+@cache
 def alert_rules() -> dict[str, dict[str, Any]]:
     """Return the alert rules by name."""
     groups = [group for file in RULES.glob("*.yml") for group in yaml.safe_load(file.read_text("utf-8"))["groups"]]

@@ -3,6 +3,7 @@
 import json
 import tomllib
 from collections import Counter
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ BUILT_IN = {"ALERTS", "up"}  # Prometheus adds them
 SUFFIXES = ("_bucket", "_count", "_sum")
 
 
+@cache
 def known_metrics() -> set[str]:
     """Return the metrics that the jobs expose and the recording rules make."""
     tables = tomllib.loads(RULES.with_name("metrics.toml").read_text(encoding="utf-8"))

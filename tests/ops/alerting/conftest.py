@@ -72,6 +72,14 @@ class Log:
             self.read(0.5)
         return found
 
+    def distinct(self, name: str, number: int, limit_s: float = 60) -> list[Any]:
+        """Return the events about the alerts of a name, each once, when there are `number` of them, or fail."""
+        deadline = time.monotonic() + limit_s
+        while len(found := {each.envelope.id: each for each in self.events if each.payload.alert == name}) < number:
+            assert time.monotonic() < deadline, f"{len(found)} of {number} events after {limit_s} s"
+            self.read(0.5)
+        return list(found.values())
+
     def read(self, wait_s: float) -> None:
         """Read what has arrived."""
         for message in self.consumer.consume(5_000, wait_s):

@@ -24,6 +24,9 @@ EMPTY = {
 }
 
 
+TOO_LARGE = b"x" * 1_200_000
+
+
 @dataclass(frozen=True)
 class Watched:
     """A stack with Prometheus."""
@@ -48,6 +51,7 @@ class Watched:
             client.post("/predict", json={"key_result_ids": ids}).raise_for_status()
             for path in ("/v1/okr-progress", "/v1/system-health", "/v1/key-results/none"):
                 client.get(path)
+            assert client.post("/predict", content=TOO_LARGE).status_code == 413, "it is refused before its route"
 
 
 @pytest.fixture(scope="module")

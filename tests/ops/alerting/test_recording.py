@@ -62,17 +62,19 @@ def test_a_storm_loses_no_alert_and_no_end(receivers: Receivers, tmp_path: Path,
     with alertmanager(receivers, tmp_path) as manager:
         started = time.monotonic()
         manager.send(*storm, starts_at=started_at)
-        log.named("Tempest", STORM, limit_s=120)
+        log.distinct("Tempest", STORM, limit_s=120)
         seconds = time.monotonic() - started
         manager.send(*storm, starts_at=started_at, ends_at=datetime.now(UTC))
-        events = log.named("Tempest", 2 * STORM, limit_s=120)
+        events = log.distinct("Tempest", 2 * STORM, limit_s=120)
         failed = manager.metric(FAILED)
     for status in ("firing", "resolved"):
         assert len({each.payload.fingerprint for each in events if each.payload.status == status}) == STORM
+    repeated = sum(each.payload.alert == "Tempest" for each in log.events) - 2 * STORM
     report(
         "Alerting: a storm",
-        ["alerts at once", "recorded", "ends recorded", "until all were in Kafka", "failed notifications"],
-        [[f"{STORM:,}", f"{STORM:,}", f"{STORM:,}", f"{seconds:.1f} s", f"{failed:.0f}"]],
+        ["alerts at once", "recorded", "ends recorded", "until all were in Kafka", "failed notifications", "repeated"],
+        [[f"{STORM:,}", f"{STORM:,}", f"{STORM:,}", f"{seconds:.1f} s", f"{failed:.0f}", str(repeated)]],
+        "Repeated events have the same id and are counted once.",
     )
 
 
@@ -97,6 +99,25 @@ def test_while_the_api_is_away_alertmanager_retries(receivers: Receivers, api: A
             gate.open()
             events = log.named("Away", 20)
     assert len({each.payload.fingerprint for each in events}) == 20
+
+
+def test_an_alert_that_ends_while_the_api_is_away_is_not_recorded(
+    receivers: Receivers, api: Api, tmp_path: Path, log: Log
+) -> None:
+    """Alertmanager does not report the end of what it could not report. docs/alerting.md says so."""
+    with gate_to(api) as gate:
+        away = Receivers(f"http://127.0.0.1:{gate.port}", receivers.key_file)
+        with alertmanager(away, tmp_path) as manager:
+            started_at = datetime.now(UTC)
+            manager.send(labels("Brief"), starts_at=started_at)
+            until(lambda: manager.metric(REQUEST_FAILED) >= 1, "the notification has failed")
+            manager.send(labels("Brief"), starts_at=started_at, ends_at=datetime.now(UTC))
+            until(lambda: not manager.alerts(), "the alert has ended")
+            gate.open()
+            manager.send(labels("Later"))
+            log.named("Later", 1)
+            log.read(3)
+    assert not [each for each in log.events if each.payload.alert == "Brief"]
 
 
 def test_an_invalid_key_is_noticed_and_replaced_while_alertmanager_runs(
