@@ -49,7 +49,7 @@ def run(
         repository = _repository(settings)
         repository.check(read_data=False)
         verify_lists(repository, point, settings.require("lake_uri"))
-        note_verified(Metrics(settings.state.absolute()), point)
+        note_verified(Metrics(settings.state.absolute(), settings.metrics_dir), point)
     typer.echo(f"Recovery point {point.id} of {point.cut.at}.")
 
 
@@ -96,7 +96,7 @@ def verify(
         if restore:
             verify_by_restoring(found, points[-1], state, typer.echo)
         if data or restore:
-            note_verified(Metrics(state), points[-1])
+            note_verified(Metrics(state, settings.metrics_dir), points[-1])
     typer.echo(
         f"{len(points)} recovery points; the newest is {points[-1].id} of {points[-1].cut.at}. Nothing is damaged."
     )

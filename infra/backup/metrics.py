@@ -1,4 +1,4 @@
-"""The metrics of backups, in a file for the node exporter's textfile collector. It is replaced atomically."""
+"""The metrics of backups, in a file that the metrics collector gives to Prometheus. It is replaced atomically."""
 
 import json
 import time
@@ -12,7 +12,7 @@ from lakehouse.logs import get_logger
 
 log = get_logger(__name__)
 
-FILE = Path("metrics") / "backup.prom"  # in the state folder
+FILE = "backup.prom"  # in OKR_METRICS_DIR
 STATE = Path("backup") / "metrics.json"  # the values of the parts that a run did not touch
 METRICS = {
     "last_success_timestamp_seconds": "When the part was last stored.",
@@ -24,9 +24,10 @@ METRICS = {
 
 @dataclass
 class Metrics:
-    """The values of each metric by part."""
+    """The values of each metric by part. `folder` is OKR_METRICS_DIR."""
 
     state: Path
+    folder: Path
     values: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -54,11 +55,11 @@ class Metrics:
     def write(self) -> None:
         """Replace the files. A failure is only logged, because the backup itself matters more."""
         try:
-            for path, text in ((self.state / STATE, json.dumps(self.values)), (self.state / FILE, self.text())):
+            for path, text in ((self.state / STATE, json.dumps(self.values)), (self.folder / FILE, self.text())):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 replace_file(path, text)
         except OSError as error:
-            log.warning("the backup's metrics could not be written", path=str(self.state / FILE), error=str(error))
+            log.warning("the backup's metrics could not be written", path=str(self.folder / FILE), error=str(error))
 
     def text(self) -> str:
         """Return the metrics in the Prometheus text format."""

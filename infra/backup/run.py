@@ -69,7 +69,7 @@ def run(settings: Settings, parts: Collection[str], say: Say) -> Point:
     """
     state = settings.state.absolute()
     with exclusive(state):
-        metrics = Metrics(state)
+        metrics = Metrics(state, settings.metrics_dir)
         backup = Backup(settings, frozenset(parts), say, metrics)
         try:
             return backup.run()

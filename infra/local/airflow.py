@@ -66,6 +66,8 @@ def airflow_environment(stack: Stack, secrets: Collection[str] = ()) -> dict[str
         "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "120",
         "DAG_PROCESSOR__PARSING_PROCESSES": "1",
         "LOGGING__JSON_LOGS": "True",
+        # The access log of its API server has addresses, paths and queries of callers. nginx logs these requests.
+        "LOGGING__NAMESPACE_LEVELS": "http.access=WARNING",
         "LOGGING__BASE_LOG_FOLDER": str(stack.state / "logs" / "airflow"),
         "USAGE_DATA_COLLECTION__ENABLED": "False",
         "COSMOS__CACHE_DIR": str(home / "cosmos"),

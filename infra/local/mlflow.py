@@ -65,6 +65,7 @@ class Mlflow(Service):
         return [
             program("mlflow"), "server", "--app-name", "basic-auth", "--host", LOOPBACK,
             "--port", str(self.stack.port("mlflow")), "--workers", "1",
+            "--uvicorn-opts", "--no-access-log",  # it has addresses, paths and queries of callers
             "--serve-artifacts", "--artifacts-destination", self.stack.env["OKR_MLFLOW_ARTIFACTS"],
             *(["--static-prefix", PATH] if _is_behind_nginx(self.stack) else []),
         ]  # fmt: skip

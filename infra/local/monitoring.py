@@ -16,13 +16,21 @@ from infra.local.base_service import Service, base_environment
 from infra.local.http_check import get_text
 from infra.local.ports import LOOPBACK
 from infra.local.stack import Stack
-from infra.prometheus.configuration import Job, Monitoring, Target, configuration, probe_modules
+from infra.prometheus.configuration import (
+    POSTGRES_QUERIES,
+    Job,
+    Monitoring,
+    Target,
+    configuration,
+    probe_modules,
+)
 from infra.prometheus.programs import find, require
 from lakehouse.errors import OkrError
 from lakehouse.logs import get_logger
 from lakehouse.warehouse import parts_of
 
 RETENTION, RETENTION_SIZE = "15d", "2GB"
+POSTGRES_OPTIONS = ("--disable-default-metrics", "--no-collector.bgwriter", "--no-collector.database")
 
 
 class MonitoringService(Service):
@@ -139,8 +147,8 @@ class PostgresExporter(MonitoringService):
     needs: ClassVar[tuple[str, ...]] = ("warehouse",)
 
     def options(self) -> list[str]:
-        """Return the options. The columns of `bgwriter` have moved in PostgreSQL 17."""
-        return ["--no-collector.bgwriter"]
+        """Return the options: queries of our own, for which the login has the rights."""
+        return [*POSTGRES_OPTIONS, f"--extend.query-path={POSTGRES_QUERIES}"]
 
     def environment(self) -> dict[str, str]:
         """Return an environment with the login, which is not on the command line."""

@@ -142,10 +142,12 @@ def _check_services(query: "Query", known: list[str]) -> None:
 
 
 def _local_services() -> list[str]:
+    from infra.local.monitoring import MONITORING
     from infra.local.services import DATABASES, NAMES
     from infra.logs.files import SUPERVISOR
 
-    return [*NAMES, "nginx", *(kind.name for kind in DATABASES), SUPERVISOR]
+    watching, databases = [kind.name for kind in MONITORING], [kind.name for kind in DATABASES]
+    return [*NAMES, "nginx", *watching, *databases, SUPERVISOR]
 
 
 def _is_local() -> bool:

@@ -1,12 +1,16 @@
 """The log files of the local stack: `<state>/logs/<service>.log`, and the rotated ones beside them."""
 
 import gzip
+import os
 import re
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from heapq import merge
+from itertools import islice
 from pathlib import Path
+from typing import BinaryIO
 
 from infra.logs.entry import Entry
 from infra.logs.lines import entries_of
@@ -34,18 +38,41 @@ def files_of(folder: Path, service: str) -> list[Path]:
     return [path for _, path in sorted(numbered, key=lambda each: -each[0])]
 
 
+def open_files(folder: Path, service: str) -> list[BinaryIO]:
+    """Open the files of a service, and return them, the oldest first.
+
+    They are opened in the opposite order: a rotation meanwhile gives a file an older name, so one may be seen twice,
+    and is left out then, but none is missed.
+    """
+    found: list[BinaryIO] = []
+    for path in reversed(files_of(folder, service)):
+        with suppress(OSError):  # deleted meanwhile, or no rights
+            file = path.open("rb")
+            if any(os.path.sameopenfile(file.fileno(), each.fileno()) for each in found):
+                file.close()
+            else:
+                found.append(file)
+    return found[::-1]
+
+
 def read(folder: Path, services: Sequence[str], query: Query) -> Iterator[Entry]:
     """Return the entries of services in the order of their times."""
     return merge(*(_service(folder, each, query) for each in services), key=lambda entry: entry.time)
 
 
-def lines_of(path: Path) -> Iterator[bytes]:
+def lines_of(file: BinaryIO) -> Iterator[bytes]:
     """Return the lines of a file, also of a compressed or damaged one: what cannot be read ends it."""
     try:
-        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
-            yield from file
-    except (OSError, EOFError, zlib.error):  # rotated away meanwhile, no rights, or a torn archive
+        file.seek(0)
+        for line in gzip.GzipFile(fileobj=file) if is_packed(file) else file:  # noqa: UP028 -- which closes the file
+            yield line
+    except (OSError, EOFError, zlib.error):
         return
+
+
+def is_packed(file: BinaryIO) -> bool:
+    """Return whether a file is compressed."""
+    return file.name.endswith(".gz")
 
 
 def last_message(path: Path, service: str) -> str:
@@ -65,26 +92,22 @@ def last_message(path: Path, service: str) -> str:
 
 def _service(folder: Path, service: str, query: Query) -> Iterator[Entry]:
     def found() -> Iterator[Entry]:
-        for path in files_of(folder, service):
-            try:
-                changed = datetime.fromtimestamp(path.stat().st_mtime, UTC)
-            except OSError:
-                continue
-            if query.since is None or changed >= query.since:
-                yield from entries_of(lines_of(path), service, host_name(), _first_time(path, changed))
+        with ExitStack() as stack:
+            for file in [stack.enter_context(file) for file in open_files(folder, service)]:
+                changed = datetime.fromtimestamp(os.fstat(file.fileno()).st_mtime, UTC)
+                if query.since is None or changed >= query.since:
+                    start = _first_time(file, service, changed)
+                    yield from entries_of(lines_of(file), service, host_name(), start)
 
     return (entry for entry in in_order(found()) if query.matches(entry))
 
 
-def _first_time(path: Path, changed: datetime) -> datetime:
+def _first_time(file: BinaryIO, service: str, changed: datetime) -> datetime:
     """Return the time of the first line that has one, for lines before it, or when the file was changed."""
-    service = path.name.partition(".log")[0]
-    for number, line in enumerate(lines_of(path)):
+    for line in islice(lines_of(file), 100):
         for entry in entries_of([line], service, start=changed):
             if entry.time != changed:
                 return entry.time
-        if number > 100:
-            break
     return changed
 
 

@@ -1,6 +1,6 @@
 """Turn the lines of one service into entries. Lines that continue an entry, such as a traceback, are added to it."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
 from infra.logs.entry import Entry
@@ -59,12 +59,9 @@ class LineParser:
         return True
 
 
-def entries_of(
-    lines: Iterable[bytes], service: str, host: str = "", start: datetime | None = None,
-    parser: Callable[[str, str, datetime], LineParser] = LineParser,
-) -> Iterator[Entry]:  # fmt: skip
-    """Return the entries of lines. Bytes that are not UTF-8 are replaced."""
-    reader = parser(service, host, start or datetime.now(UTC))
+def entries_of(lines: Iterable[bytes], service: str, host: str = "", start: datetime | None = None) -> Iterator[Entry]:
+    """Return the entries of lines, with invalid UTF-8 replaced. `start` is for lines before the first time."""
+    reader = LineParser(service, host, start or datetime.now(UTC))
     for line in lines:
         yield from reader.feed(line.decode("utf-8", errors="replace").rstrip("\r\n"))
     yield from reader.flush()

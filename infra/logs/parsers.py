@@ -1,5 +1,6 @@
 """Parse the lines of each service. Most write JSON; the others have one form each, for which there is an expression."""
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -51,6 +52,8 @@ _KAFKA_SCRIPTS = re.compile(
 _LIBRDKAFKA = re.compile(
     r"%(?P<severity>[0-7])\|(?P<seconds>\d+\.\d+)\|(?P<kind>\w+)\|(?P<module>[^|]+)\| (?P<event>.*)"
 )
+# ts=2026-11-29T21:37:22.049Z caller=main.go:1 level=info msg="text" name=value
+_PAIR = re.compile(r'([\w.]+)=("(?:[^"\\]|\\.)*"|\S*)(?: |$)')
 _WARNING = re.compile(r"(?P<where>/\S+:\d+): (?P<kind>\w*Warning): (?P<event>.*)")
 
 
@@ -58,7 +61,7 @@ def parse(service: str, line: str, now: datetime) -> Entry | None:
     """Return the entry of a line, or None if it has no form of this service. `now` is for lines without a time."""
     if line.startswith("{"):
         return _json(service, line)
-    for parser in (*PARSERS.get(_kind(service), ()), _librdkafka):
+    for parser in (*PARSERS.get(_kind(service), ()), _librdkafka, _logfmt):
         if (entry := parser(service, line)) is not None:
             return entry
     return _without_time(service, line, now)
@@ -142,6 +145,23 @@ def _librdkafka(service: str, line: str) -> Entry | None:
     level = SYSLOG_LEVELS[int(found["severity"])]
     # An unreachable broker is 3 (error); librdkafka itself tries again.
     return Entry(time, level, found["event"], service, found["module"], fields={"kind": found["kind"]})
+
+
+def _logfmt(service: str, line: str) -> Entry | None:
+    """Parse the form of Prometheus, Alertmanager and the exporters, all of which are written in Go."""
+    if "".join(found[0] for found in _PAIR.finditer(line)) != line:
+        return None
+    try:
+        pairs = {name: json.loads(value) if value[:1] == '"' else value for name, value in _PAIR.findall(line)}
+    except ValueError:  # an escape that only Go knows
+        return None
+    if not {"ts", "time"} & pairs.keys() or "level" not in pairs:
+        return None
+    found: dict[str, Any] = dict(pairs)
+    found["time"] = _take(found, "time", "ts")
+    found["module"] = str(found.pop("component", "") or found.pop("caller", ""))
+    found.setdefault("msg", str(found.get("err", line)))
+    return from_document(service, found)
 
 
 def _redis_signal(service: str, line: str) -> Entry | None:

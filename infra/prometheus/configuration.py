@@ -7,6 +7,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 RULES = Path(__file__).with_name("rules")
+POSTGRES_QUERIES = Path(__file__).with_name("postgres_queries.yml")
 INTERVAL_S = 15
 
 

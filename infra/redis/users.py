@@ -27,7 +27,7 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
         "zremrangebyscore",
     ),
     # Whether the server responds, and figures about it for Prometheus, but neither keys nor their values.
-    METRICS: (*CONNECTION, "ping", "info", "dbsize", "latency|latest"),
+    METRICS: (*CONNECTION, "ping", "info", "dbsize", "latency|latest", "client|setname"),
 }  # fmt: skip
 KEYS: Mapping[str, str] = {
     SERVING: "~okr:*",

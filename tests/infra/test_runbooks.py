@@ -76,6 +76,8 @@ def refusal(words: list[str]) -> str:
     """Return why `okr` would not accept the words, or nothing."""
     command, rest = COMMANDS, list(words)
     while hasattr(command, "commands"):
+        if command.invoke_without_command and (not rest or rest[0].startswith("-")):
+            break
         name = rest.pop(0) if rest else ""
         if name not in command.commands:
             return f"there is no command {name!r}"

@@ -69,6 +69,7 @@ FAMILIES: Mapping[str, Family] = {
     "okr_backup_last_success_timestamp_seconds": Family("When a part was last backed up.", ("part",)),
     "okr_backup_last_verified_timestamp_seconds": Family("When its backup was last verified.", ("part",)),
     "okr_backup_size_bytes": Family("Size of its newest backup.", ("part",)),
+    "okr_backup_last_result": Family("1 if the last run stored the part, 0 if it failed.", ("part",)),
     "okr_forecast_scored": Family("Forecasts of the last 90 days whose outcome is known.", VERSION),
     "okr_forecast_brier_score": Family("Their mean squared error; 0 is perfect.", VERSION),
     "okr_forecast_log_loss": Family("Their mean negative log-likelihood.", VERSION),

@@ -6,12 +6,12 @@ from infra.backup.metrics import Metrics
 
 
 def test_a_failure_keeps_the_time_of_the_last_success_and_other_parts(tmp_path: Path) -> None:
-    first = Metrics(tmp_path)
+    first = Metrics(tmp_path, tmp_path / "metrics")
     first.succeeded("lake", 1_000)
     first.succeeded("postgres", 2_000)
     first.verified("lake")
     first.write()
-    second = Metrics(tmp_path)
+    second = Metrics(tmp_path, tmp_path / "metrics")
     second.failed("lake")
     second.write()
     lines = (tmp_path / "metrics" / "backup.prom").read_text(encoding="utf-8").splitlines()
@@ -25,6 +25,6 @@ def test_a_failure_keeps_the_time_of_the_last_success_and_other_parts(tmp_path: 
 
 def test_a_metrics_file_that_cannot_be_written_fails_no_backup(tmp_path: Path) -> None:
     (tmp_path / "metrics").touch()
-    metrics = Metrics(tmp_path)
+    metrics = Metrics(tmp_path, tmp_path / "metrics")
     metrics.succeeded("lake", 1)
     metrics.write()

@@ -175,11 +175,24 @@ def test_an_older_release_that_was_approved_too_late_is_refused(pipeline, dist, 
         assert "has 10.0.0, which is newer than 2.0.0" in said
 
 
-def test_a_public_address_that_does_not_answer_goes_back(pipeline, dist):
+@pytest.mark.usefixtures("is_up")
+def test_a_public_address_that_no_longer_answers_goes_back(pipeline, dist):
+    smoke = pipeline.program.with_name("smoke")
+    smoke.write_text('#!/bin/sh\n[ ! -e "$0.called" ] && touch "$0.called"\n')
     status, said, commands = pipeline.run(dist)
     assert status == 1
-    assert "/livez: URLError" in said
+    assert "The public address no longer answers" in said
     assert commands[-4:] == [f"{host}: okr deploy {word}" for host in ("two", "one") for word in ("rollback", "check")]
+
+
+def test_a_public_address_that_never_answered_does_not_go_back(pipeline, dist):
+    # Every deployment was rolled back, because the runner could not reach the server:
+    # https://github.com/Catrobat/Catroweb/pull/6461
+    status, said, commands = pipeline.run(dist)
+    assert status == 3
+    assert "/livez: URLError" in said
+    assert "before the deployment, either, so the release stays" in said
+    assert commands == [f"{host}: {step}" for host in ("one", "two") for step in STEPS]
 
 
 def test_a_wheel_that_was_changed_is_not_deployed(pipeline, dist):

@@ -180,6 +180,20 @@ def test_following_loses_no_line_when_a_file_is_rotated(logs: Path, started: Fol
     assert len(found) == len(set(found))
 
 
+def test_following_shows_each_line_once_while_files_are_rotated(logs: Path, started: Follower) -> None:
+    path, lines = logs / "api.log", 600
+    for number in range(lines):
+        append(path, line(number, f"{number}"))
+        if number % 25 == 0:  # as the supervisor does: three older files are kept
+            for older in (3, 2):
+                with suppress(FileNotFoundError):
+                    (logs / f"api.log.{older - 1}").replace(logs / f"api.log.{older}")
+            path.rename(logs / "api.log.1")
+            append(path, "")
+            started.poll()
+    assert started.stop() == [f"{number}" for number in range(lines)]
+
+
 def test_following_starts_again_when_a_file_is_truncated(logs: Path, started: Follower) -> None:
     """google/cadvisor #1536, google/mtail #63: after `copytruncate`, nothing was read, or from a wrong position."""
     append(logs / "api.log", line(1, "a") * 3)

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 import tomllib
 import zipfile
 from pathlib import Path
@@ -24,6 +25,10 @@ def clone(tmp_path: Path) -> Path:
     for name in subprocess.check_output(["git", "-C", ROOT, "ls-files", "-m", "-z"], text=True).split("\0")[:-1]:
         (clone / name).write_bytes((ROOT / name).read_bytes())
     (clone / ".venv").symlink_to(ROOT / ".venv")
+    # Install the tool here, because its program would keep the path of the clone.
+    (tmp_path / "small" / "requirements").mkdir(parents=True)
+    (tmp_path / "small" / "requirements" / "a.txt").write_text(f"jinja2==2.4.1 \\\n    --hash=sha256:{'0' * 64}\n")
+    subprocess.run([sys.executable, ROOT / ".ci" / "scan", "--root", tmp_path / "small", "sbom"], check=True)
     for file in (*(clone / "requirements").iterdir(), clone / "pyproject.toml"):
         os.utime(file, (0, 0))  # `make` must not install anything again
     for tag in git(clone, "tag", "--list", "v*").split():

@@ -88,11 +88,11 @@ def server(tmp_path: Path) -> Iterator[Server]:
 
 def test_commands_and_the_wheel_reach_the_host(server: Server) -> None:
     status, said, calls = server.deploy()
-    assert status == 1, "the public address of this test does not answer"
+    assert status == 3, "the public address of this test does not answer"
     wheel = "okr_lakehouse-2.0.0-py3-none-any.whl"
     assert calls == [
         "okr-release list", "okr installation audit --json", f"okr-release install {wheel}", "okr deploy release 2.0.0",
-        "okr deploy check 2.0.0", "okr installation audit --json", "okr deploy rollback", "okr deploy check",
+        "okr deploy check 2.0.0", "okr installation audit --json",
     ]  # fmt: skip
     assert (server.folder / wheel).read_text() == "a wheel"
     assert "PRIVATE KEY" not in said

@@ -32,8 +32,9 @@ def test_a_flood_is_bounded_and_the_lines_that_are_dropped_are_counted(
         megabytes = int(machine.output("du", "-sm", "/var/log/journal").split()[0])
         # A journal deletes whole files, which here have an eighth of the limit each.
         assert megabytes <= LIMIT_MB * 1.25
-        assert machine.journal("quiet") == ["a line of another unit"]
-        assert 0 < len(machine.journal("flood-7")) <= BURST + 100
+        assert "a line of another unit" in machine.journal("quiet")
+        # journald raises the burst while the disk has space, up to six times.
+        assert BURST <= len(machine.journal("flood-7")) < 60_000
         everything = machine.output("journalctl", "--output", "cat", "--no-pager")
         dropped = [int(each) for each in re.findall(r"Suppressed (\d+) messages from flood-\d", everything)]
         assert dropped, "the journal says how many lines it dropped"

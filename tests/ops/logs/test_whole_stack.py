@@ -21,7 +21,7 @@ from tests.polling import until
 
 ROOT = Path(__file__).parents[3]
 NAME, EMAIL, SECRET = "Planted Person", "planted.person@example.org", "planted-secret-0815"
-LEAST_PARSED = 0.98
+LEAST_PARSED = 0.95  # Airflow and MLflow print a few lines before they configure logging
 
 pytestmark = pytest.mark.timeout(900)
 

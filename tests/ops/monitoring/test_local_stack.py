@@ -27,7 +27,8 @@ WITHOUT = {"airflow-api-server", "airflow-scheduler", "airflow-dag-processor", "
 # tests/ingestion/sources/metrics have most of them.
 LATER = {
     "okr_active_users", "okr_unpublished_events",
-    "okr_backup_last_success_timestamp_seconds", "okr_backup_last_verified_timestamp_seconds", "okr_backup_size_bytes",
+    "okr_backup_last_result", "okr_backup_last_success_timestamp_seconds",
+    "okr_backup_last_verified_timestamp_seconds", "okr_backup_size_bytes",
     "okr_certificate_expiry_timestamp_seconds", "okr_events_not_persisted_total", "okr_feature_drift_psi",
     "okr_prediction_drift_psi", "okr_shadow_requests_total", "okr_http_refusals_total", "okr_model_rows_total",
     "okr_model_duration_seconds", "okr_served_probability", "okr_forecast_cache_lookups_total",

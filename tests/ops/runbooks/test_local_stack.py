@@ -8,7 +8,6 @@ this stack.
 import json
 import os
 import re
-import signal
 import subprocess
 import tempfile
 import time
@@ -16,6 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.figures import report
@@ -34,6 +34,8 @@ ELSEWHERE = {
     "publication-stale": "starts a DAG; tests/e2e",
     "secret-in-history": "changes the index of this repository; tests/ops/delivery/test_hooks.py",
     "rotate-certificates": "tests/infra/certificates",
+    "backup-stale": "tests/ops/backup",
+    "backup-unverified": "tests/ops/backup",
 }
 
 
@@ -76,11 +78,23 @@ class Stack:
         """Run the fix of a runbook, and wait until its check passes."""
         started = time.monotonic()
         for line in local(page, "Fix"):
-            self.run(line, (0,))
+            # The collector can add an event while another process drains its spool.
+            self.run(line, (0, 1) if "spool drain" in line.text else (0,))
         for line in local(page, "Verify"):
-            until(lambda line=line: self.shell(line.text)[0] == 0, str(line), seconds=120, pause=1)
+            until(lambda line=line: self.passes(line), str(line), seconds=120, pause=1)
             self.ran.append(line)
         self.seconds[page] = time.monotonic() - started
+
+    def passes(self, line: Line) -> bool:
+        """Return whether a check passes, apart from Airflow, which this stack does not have."""
+        status, said = self.shell(line.text)
+        if line.text.endswith("okr status"):
+            return all(re.search(rf"\b{name} .*RUNNING", said) for name in SERVICES.split(","))
+        if line.text.endswith("okr config connect"):
+            return "ok  " in said and not [each for each in re.findall("^FAIL.*", said, re.M) if "AIRFLOW" not in each]
+        if line.text.endswith("okr produce spool status"):
+            return waiting(self) == 0
+        return status == 0
 
     def okr(self, *words: str) -> str:
         """Run a command of the test's own."""
@@ -140,7 +154,7 @@ def events_are_on_their_way(stack: Stack) -> str:
 
 def redis_refuses_connections(stack: Stack) -> str:
     stack.supervise("stop", "okr:redis")
-    return r"\[status 1\]"
+    return r"FAIL +OKR_REDIS"
 
 
 def the_state_consumer_stops(stack: Stack) -> str:
@@ -161,7 +175,7 @@ def kafka_is_away(stack: Stack) -> str:
 
 
 def waiting(stack: Stack) -> int:
-    return sum(each["waiting"] for each in json.loads(stack.okr("produce", "spool", "status", "--json")))
+    return sum(each["waiting"] for each in json.loads(stack.okr("produce", "spool", "status", "--json")).values())
 
 
 def the_last_commit_is_torn(stack: Stack) -> str:
@@ -174,7 +188,9 @@ def the_last_commit_is_torn(stack: Stack) -> str:
 
 def the_api_hangs(stack: Stack) -> str:
     _, said = stack.shell(f".venv/bin/supervisorctl -s unix://{stack.state}/run/supervisor.sock pid okr:api")
-    os.kill(int(said.split()[-1]), signal.SIGSTOP)
+    main = psutil.Process(int(said.split()[-1]))
+    for process in (main, *main.children(recursive=True)):
+        process.suspend()
     return r"\[status 28\]"
 
 

@@ -38,7 +38,7 @@ def page(request: pytest.FixtureRequest, chromium: Browser, asking: Api) -> Iter
 def test_no_alert(page: Page, alertmanager: FakeAlertmanager) -> None:
     alertmanager.answer(SWITCH)
     page.get_by_role("link", name="Alerts").click()
-    page.get_by_role("heading", name="No alert fires").wait_for()
+    page.get_by_role("heading", name="No alert is firing").wait_for()
     assert page.get_by_role("table").count() == 0
     seen(page, "alerts-none")
 
@@ -46,7 +46,7 @@ def test_no_alert(page: Page, alertmanager: FakeAlertmanager) -> None:
 def test_one_alert(page: Page, alertmanager: FakeAlertmanager) -> None:
     alertmanager.answer(SWITCH, current(7, "critical", annotations=LONG))
     page.goto("/alerts")
-    page.get_by_role("heading", name="1 alert fires").wait_for()
+    page.get_by_role("heading", name="1 alert is firing").wait_for()
     link = page.get_by_role("link", name="Runbook of Alert0007")
     assert str(link.get_attribute("href")).endswith("/docs/runbooks/host-disk-full-soon.md")
     seen(page, "alerts-one")
@@ -59,7 +59,7 @@ def test_two_hundred_alerts(page: Page, alertmanager: FakeAlertmanager) -> None:
     ]
     alertmanager.answer(*alerts)
     page.goto("/alerts")
-    page.get_by_role("heading", name="200 alerts fire").wait_for()
+    page.get_by_role("heading", name="200 alerts are firing").wait_for()
     assert page.locator("tbody tr").count() == 200
     assert "dead man" in page.get_by_role("status").inner_text()
     seen(page, "alerts-200")

@@ -21,7 +21,7 @@ def shown(api: Api) -> str:
 def test_without_an_alert_the_page_says_so_and_that_alerting_works(asking: Api, alertmanager: FakeAlertmanager) -> None:
     alertmanager.answer(SWITCH)
     page = shown(asking)
-    assert "No alert fires" in page
+    assert "No alert is firing" in page
     assert "From Alertmanager" in page
     assert "dead man" not in page
     assert "<table" not in page
@@ -31,7 +31,7 @@ def test_an_alert_is_shown_with_its_start_and_its_runbook(asking: Api, alertmana
     silenced = current(2, status={"state": "suppressed", "silencedBy": ["x"], "inhibitedBy": []})
     alertmanager.answer(SWITCH, silenced, current(115, "critical"))
     page = shown(asking)
-    assert "2 alerts fire" in page
+    assert "2 alerts are firing" in page
     assert "&lt;b&gt;Thing 115&lt;/b&gt; is at 93 %." in page
     assert "2 hours" in page
     assert f'href="{RUNBOOKS}/docs/runbooks/api-down.md"' in page
