@@ -97,14 +97,14 @@ def _expected() -> Mapping[tuple[str, str], tuple[str, int]]:
         (EDGE, f"{TLS}/client.pem"): "client.pem",
         (MONITORING, f"{TLS}/monitoring.pem"): "monitoring.pem",
         **{(host, f"{TLS}/internal.pem"): f"{host}/internal.pem" for host in (EDGE, APP)},
-        **{(host, f"{TLS}/metrics.pem"): f"{host}/metrics.pem" for host in (EDGE, APP, DATA)},
+        **{(host, f"{TLS}/metrics.pem"): f"{host}/metrics.pem" for host in (EDGE, APP, DATA, MONITORING)},
         **{(DATA, f"etc/{folder}/tls/server.pem"): f"{DATA}/{name}.pem" for folder, name in SERVERS.items()},
     }
     keys = {
         (EDGE, f"{TLS}/key.pem"): f"{EDGE}/key.pem",
         (MONITORING, f"{TLS}/monitoring-key.pem"): "monitoring-key.pem",
         **{(host, f"{TLS}/internal-key.pem"): f"{host}/internal-key.pem" for host in (EDGE, APP)},
-        **{(host, f"{TLS}/metrics-key.pem"): f"{host}/metrics-key.pem" for host in (EDGE, APP, DATA)},
+        **{(host, f"{TLS}/metrics-key.pem"): f"{host}/metrics-key.pem" for host in (EDGE, APP, DATA, MONITORING)},
         **{(DATA, f"etc/{folder}/tls/server.key"): f"{DATA}/{name}-key.pem" for folder, name in SERVERS.items()},
     }
     return (
