@@ -7,9 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "docs" / "runbooks"
-# The index, and a task with steps of its own, whose commands tests/ops/backup runs.
-WITHOUT_SHAPE = {"README", "restore"}
-PAGES = sorted(page for page in FOLDER.glob("*.md") if page.stem not in WITHOUT_SHAPE)
+PAGES = sorted(page for page in FOLDER.glob("*.md") if page.stem != "README")
 SHAPE = ("What it means", "Impact", "First look", "Fix", "Verify", "Prevent")
 SERVER, LOCAL = "server", "local"
 BLOCK = re.compile(r"^ *```sh (\w+)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)

@@ -17,7 +17,7 @@ from infra.backup import lake
 from infra.backup.lake import TableVersion
 from infra.backup.point import Cut
 from lakehouse.contracts import TOPICS
-from lakehouse.errors import InvariantBroken, RetryableError
+from lakehouse.errors import InvariantBroken, PermanentError, RetryableError
 from lakehouse.warehouse import connect
 
 CATCH_UP_SECONDS = 15.0
@@ -42,6 +42,7 @@ def make_cut(dsn: str, lake_uri: str, name: str) -> Cut:
 
     Raises:
         RetryableError: PostgreSQL or the lake cannot be read, or a load has been running for too long.
+        PermanentError: the warehouse has no schema.
         InvariantBroken: the warehouse is ahead of the lake.
     """
     try:
@@ -62,6 +63,10 @@ def make_cut(dsn: str, lake_uri: str, name: str) -> Cut:
             at = _value(connection, "SELECT clock_timestamp()")
             connection.execute("SELECT pg_create_restore_point(%s)", [name])
         return Cut(name, at.isoformat(), versions, loaded, applied, destroyed, str(revision))
+    except psycopg.errors.UndefinedTable as error:
+        raise PermanentError(
+            "The warehouse has no schema yet. Run `okr migrate` (or `make up`) before a backup."
+        ) from error
     except psycopg.Error as error:
         raise RetryableError(
             f"PostgreSQL failed while a recovery point was made: {' '.join(str(error).split())}"

@@ -5,6 +5,7 @@ empty and continues at the lake's next offset. The topics have their old ids, so
 (ingestion/log_identity.py), and consumers continue as after any restart: the lake's commit is the offset commit.
 """
 
+import base64
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -18,6 +19,11 @@ URL_SAFE = str.maketrans("+/", "-_")
 DERIVED = (".index", ".timeindex", ".txnindex")  # the broker makes them again
 
 
+def is_broker(data: Path) -> bool:
+    """Return whether a folder is the data folder of a broker, or a copy of its definitions."""
+    return (data / PROPERTIES).is_file() and (data / METADATA).is_dir()
+
+
 def files_of(data: Path) -> list[Path]:
     """Return the files with Kafka's definitions.
 
@@ -27,7 +33,7 @@ def files_of(data: Path) -> list[Path]:
     Raises:
         PermanentError: this is not the data folder of a broker.
     """
-    if not (data / PROPERTIES).is_file() or not (data / METADATA).is_dir():
+    if not is_broker(data):
         raise PermanentError(
             f"{data} is not the data folder of a Kafka broker: expected {PROPERTIES} and {METADATA} in it. Set "
             "OKR_BACKUP_KAFKA_DATA to log.dirs of the broker on this host, or leave out the part kafka."
@@ -35,6 +41,26 @@ def files_of(data: Path) -> list[Path]:
     found = [path for path in (data / METADATA).iterdir() if path.is_file() and path.suffix not in DERIVED]
     names = [PROPERTIES, "bootstrap.checkpoint"]
     return [*sorted(found), *(data / name for name in names if (data / name).is_file())]
+
+
+def foreign_tables(data: Path, tables: Mapping[str, TableVersion]) -> list[str]:
+    """Return the tables of the lake whose topics the definitions do not have: a restore could not continue them.
+
+    A copy of the definitions is too old if a topic was created after it.
+    """
+    cluster = cluster_id(data)
+    logs = b"".join(path.read_bytes() for path in files_of(data) if path.suffix in (".log", ".checkpoint"))
+    found = []
+    for topic, table in tables.items():
+        own_cluster, _, topic_id = table.log_id.partition("/")
+        if own_cluster != cluster or _bytes_of(topic_id) not in logs:
+            found.append(topic)
+    return found
+
+
+def _bytes_of(topic_id: str) -> bytes:
+    """Return the 16 bytes of a topic id, as in the metadata log."""
+    return base64.urlsafe_b64decode(topic_id.translate(URL_SAFE) + "=" * (-len(topic_id) % 4))
 
 
 def cluster_id(data: Path) -> str:

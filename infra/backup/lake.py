@@ -42,8 +42,8 @@ def require_folder(lake_uri: str) -> None:
     """
     if "://" in lake_uri:
         raise PermanentError(
-            f"The lake is in object storage ({lake_uri}), which `okr backup` does not copy: switch on versioning and "
-            "replication of the bucket, and leave out the part lake (docs/backup.md)."
+            f"The lake is in object storage ({lake_uri}). `okr backup` works only with a lake in a folder: use the "
+            "versions and the replication of the bucket, and another tool for PostgreSQL (docs/backup.md)."
         )
 
 
@@ -149,7 +149,7 @@ def truncate(lake_uri: str, topic: str, version: int) -> None:
         if not path.is_file() or path.stat().st_size != size:
             raise PermanentError(
                 f"The backup lacks {path.relative_to(folder)} of {topic}, version {version}. Expected {size} bytes. "
-                "`okr backup verify` checks all recovery points; restore another one (`okr backup list`)."
+                "Restore another recovery point (`okr backup list`)."
             )
 
 

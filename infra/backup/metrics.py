@@ -5,10 +5,11 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from lakehouse.atomic_replace import replace_file
 from lakehouse.logs import get_logger
+from lakehouse.settings import Settings
 
 log = get_logger(__name__)
 
@@ -30,13 +31,21 @@ class Metrics:
     folder: Path
     values: dict[str, dict[str, float]] = field(default_factory=dict)
 
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """Return the metrics of the installation that the settings describe."""
+        return cls(settings.state.absolute(), settings.metrics_dir)
+
     def __post_init__(self) -> None:
         """Read the values of earlier runs; without them, each part appears when it is first stored."""
+        self.values = self._stored()
+
+    def _stored(self) -> dict[str, dict[str, float]]:
         try:
             stored: Mapping[str, Any] = json.loads((self.state / STATE).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             stored = {}
-        self.values = {name: dict(stored.get(name, {})) for name in METRICS}
+        return {name: dict(stored.get(name, {})) for name in METRICS}
 
     def succeeded(self, part: str, size_bytes: int) -> None:
         """Note that a part was stored."""
@@ -53,7 +62,14 @@ class Metrics:
         self.values["last_verified_timestamp_seconds"][part] = time.time()
 
     def write(self) -> None:
-        """Replace the files. A failure is only logged, because the backup itself matters more."""
+        """Replace the files. A failure is only logged, because the backup itself matters more.
+
+        A check and a backup can run at the same time, so the later time of each part counts.
+        """
+        for name, stored in self._stored().items():
+            if name.endswith("_timestamp_seconds"):
+                own = self.values[name]
+                self.values[name] = {part: max(own.get(part, 0), stored.get(part, 0)) for part in {**stored, **own}}
         try:
             for path, text in ((self.state / STATE, json.dumps(self.values)), (self.folder / FILE, self.text())):
                 path.parent.mkdir(parents=True, exist_ok=True)

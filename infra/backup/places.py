@@ -1,5 +1,6 @@
 """Where the parts are on this host, and the files that belong to them."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,8 @@ from lakehouse.settings import STACK_ENV, Settings
 SERVER_SETTINGS = Path("/etc/okr/okr.env")
 # Without these, the repository would contain the key to what it contains, or to itself (ADR 34, ADR 43).
 NEVER_SAVED = ("OKR_FIELD_ENCRYPTION_KEY", "OKR_BACKUP_PASSWORD")
-STACK_ID = "OKR_STACK_ID"
+SUPERUSER = "OKR_PG_SUPERUSER_PASSWORD"
+DIGEST_LENGTH = 16
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ class Places:
                 return "".join(f"{name}={value}\n" for name, value in sorted(kept.items()))
         raise PermanentError(f"There are no settings: expected {self.state / STACK_ENV} or {SERVER_SETTINGS}.")
 
-    def stack_id(self) -> str:
-        """Return the id of the local stack, or "" on a server."""
-        path = self.state / STACK_ENV
-        return read_env_file(path).get(STACK_ID, "") if path.is_file() else ""
+    def password_digest(self) -> str:
+        """Return a digest of the password that the local stack's PostgreSQL must know; "" on servers."""
+        password = read_env_file(self.state / STACK_ENV).get(SUPERUSER, "")
+        return hashlib.sha256(password.encode()).hexdigest()[:DIGEST_LENGTH] if password else ""

@@ -3,12 +3,10 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 from infra.backup import kafka
-from infra.backup.places import Places
+from infra.backup.places import SERVER_SETTINGS, Places
 from infra.backup.point import PARTS, Base, Point
-from infra.local.env_file import read_env_file
 from lakehouse.errors import PermanentError
 from lakehouse.settings import STACK_ENV, Settings
 
@@ -19,7 +17,8 @@ RESTORABLE = tuple(part for part in PARTS if part != "wal")
 class Plan:
     """A restore to the mark of `point` or, if given, to `moment`, from the base backup `base`.
 
-    `destroyed` are the owners of keys that must not come back. `settings` contain what no backup contains.
+    `destroyed` are the owners of keys that must not come back. `settings` contain what no backup contains. A copy is
+    beside the platform that was saved.
     """
 
     point: Point
@@ -28,6 +27,7 @@ class Plan:
     parts: frozenset[str]
     destroyed: Sequence[str]
     settings: Settings
+    is_copy: bool = False
 
 
 def choose(points: Sequence[Point], at: datetime | None) -> tuple[Point, Base, datetime | None]:
@@ -81,7 +81,12 @@ def parts_of(point: Point, wanted: Collection[str], places: Places) -> frozenset
     parts -= {"models"} - point.snapshots.keys()
     if missing := parts - point.snapshots.keys():
         raise PermanentError(f"The recovery point {point.id} has no {', '.join(sorted(missing))} (`okr backup list`).")
-    if not has_kafka and "kafka" not in parts and parts & {"lake", "postgres"} and "kafka" in point.snapshots:
+    is_elsewhere = SERVER_SETTINGS.is_file()  # servers have Kafka on the data host, and its folder is moved there
+    if (
+        not (has_kafka or is_elsewhere or "kafka" in parts)
+        and parts & {"lake", "postgres"}
+        and ("kafka" in point.snapshots)
+    ):
         raise PermanentError(
             f"Kafka in {places.kafka} is missing, or is not the one from which the saved lake was landed, so offsets "
             "would not fit. Restore it as well: leave out --part, or add --part kafka."
@@ -94,7 +99,7 @@ def parts_of(point: Point, wanted: Collection[str], places: Places) -> frozenset
     return frozenset(parts)
 
 
-def require_same_version(point: Point, parts: Collection[str], state: Path) -> None:
+def require_same_version(point: Point, parts: Collection[str], places: Places) -> None:
     """Check that this release can use what would be restored.
 
     Raises:
@@ -104,6 +109,7 @@ def require_same_version(point: Point, parts: Collection[str], state: Path) -> N
 
     if "postgres" not in parts:
         return
+    state = places.state
     known = {script.revision for script in scripts().walk_revisions()}
     if point.cut.revision not in known:
         raise PermanentError(
@@ -117,14 +123,12 @@ def require_same_version(point: Point, parts: Collection[str], state: Path) -> N
             f"{existing.read_text(encoding='ascii').strip()}. Restore it with --to <folder>, run PostgreSQL "
             f"{point.postgres_major} there, and move the databases with pg_dump."
         )
-    settings = state / STACK_ENV
-    if point.stack_id and settings.is_file() and "settings" not in parts:
-        found = read_env_file(settings).get("OKR_STACK_ID", "")
-        if found != point.stack_id:
-            raise PermanentError(
-                f"{settings} belongs to another stack, whose passwords PostgreSQL in the backup does not know. Move "
-                "the file away, so that the one in the backup is restored, or add --part settings."
-            )
+    own = places.password_digest()
+    if own and "settings" not in parts and own != point.password_digest:
+        raise PermanentError(
+            f"{state / STACK_ENV} belongs to another stack, whose passwords PostgreSQL in the backup does not know. "
+            "Move the file away, so that the one in the backup is restored, or add --part settings."
+        )
 
 
 def parse_time(text: str) -> datetime:

@@ -56,7 +56,7 @@ class Point:
     created_at: str
     is_full: bool
     version: str
-    stack_id: str
+    password_digest: str
     postgres_major: int
     system_id: str
     life: str

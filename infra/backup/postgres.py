@@ -4,7 +4,9 @@ Both come through the replication protocol, so the server may be on another host
 could block it (a failing archive command stops base backups, and fills the disk of the server).
 """
 
+import contextlib
 import re
+import shutil
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,6 +25,7 @@ SLOT = "okr_backup"
 BASE_FILE = "base.tar"
 SEGMENT = re.compile(r"[0-9A-F]{24}")
 FOLDERS = ("/usr/lib/postgresql/{major}/bin", "/usr/pgsql-{major}/bin")  # Debian's, and PGDG's on Oracle Linux
+LEAST_FREE = 0.05  # of the disk
 MOVE_ON = "BEGIN; SELECT pg_current_xact_id(); COMMIT"
 
 
@@ -45,8 +48,10 @@ def program(name: str, major: int) -> str:
     for folder in folders:
         if (folder / name).is_file():
             return str(folder / name)
-    if major == 18 and binary(name).is_file():
-        return str(binary(name))
+    if major == 18:
+        with contextlib.suppress(PermanentError):  # servers have no embedded PostgreSQL
+            if binary(name).is_file():
+                return str(binary(name))
     raise PermanentError(
         f"{name} of PostgreSQL {major} is not installed. Expected it in {folders[0]}: install postgresql-{major}, "
         "whose version must be that of the server."
@@ -75,16 +80,20 @@ def inspect(dsn: str) -> Server:
         )
 
 
-def ensure_slot(dsn: str, *, is_new: bool) -> bool:
-    """Create the slot if it is missing, has lost a part of the log, or `is_new`; return whether it was created."""
+def has_slot(dsn: str) -> bool:
+    """Return whether the slot exists and has kept the whole log since the last backup."""
     with connect(dsn, application="okr-backup", autocommit=True) as connection:
         slot = connection.execute("SELECT wal_status FROM pg_replication_slots WHERE slot_name = %s", [SLOT]).fetchone()
-        if slot and (is_new or slot[0] == "lost"):
-            connection.execute("SELECT pg_drop_replication_slot(%s)", [SLOT])
-            slot = None
-        if slot is None:
-            connection.execute("SELECT pg_create_physical_replication_slot(%s, true)", [SLOT])
-        return slot is None
+        return slot is not None and slot[0] != "lost"
+
+
+def create_slot(dsn: str) -> None:
+    """Create the slot, in the place of an older one."""
+    with connect(dsn, application="okr-backup", autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = %s", [SLOT]
+        )
+        connection.execute("SELECT pg_create_physical_replication_slot(%s, true)", [SLOT])
 
 
 def save_base(repository: Repository, dsn: str, server: Server, state: Path, point: str) -> tuple[Saved, str]:
@@ -111,19 +120,20 @@ def receive_wal(dsn: str, server: Server, folder: Path, state: Path) -> None:
     """Receive the write-ahead log from the slot up to now, in complete segments.
 
     Raises:
-        RetryableError: the server does not respond, or no longer has a segment.
+        RetryableError: the server does not respond, or no longer has a segment; or the disk is almost full.
     """
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _require_space(folder)
     with connect(dsn, application="okr-backup", autocommit=True) as connection:
         # Recovery to a time stops at the first commit after it, so there must be one after the recovery point (Barman
-        # #881). The second one is in the next segment, so the one before is complete.
+        # #881). The switch completes its segment and flushes it, so nothing has to be waited for.
         connection.execute(MOVE_ON)
-        connection.execute("SELECT pg_switch_wal()")
-        connection.execute(MOVE_ON)
-        end = _value(connection, "SELECT pg_current_wal_insert_lsn()")
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        switched = _position(str(_value(connection, "SELECT pg_switch_wal()")))
+        size = int(_value(connection, "SELECT setting::bigint FROM pg_settings WHERE name = 'wal_segment_size'"))
+        end = -(-switched // size) * size - 1  # pg_receivewal stops beyond this position
     result = subprocess.run(
         [program("pg_receivewal", server.major), "--dbname", _without_password(dsn), "--directory", str(folder),
-         "--slot", SLOT, "--endpos", str(end), "--no-loop", "--no-password"],
+         "--slot", SLOT, "--endpos", f"{end >> 32:X}/{end & 0xFFFFFFFF:X}", "--no-loop", "--no-password"],
         env=_environment(dsn, state), capture_output=True, text=True, check=False,
     )  # fmt: skip
     if result.returncode != 0:
@@ -133,10 +143,34 @@ def receive_wal(dsn: str, server: Server, folder: Path, state: Path) -> None:
         )
 
 
+def _require_space(folder: Path) -> None:
+    """Check that the disk, which may be the lake's, has space left.
+
+    While the repository cannot be written, segments accumulate here with every run.
+
+    Raises:
+        RetryableError: it is almost full.
+    """
+    disk = shutil.disk_usage(folder)
+    if disk.free < LEAST_FREE * disk.total:
+        raise RetryableError(
+            f"The disk of {folder} has {disk.free / 1e9:.1f} GB free, and {LEAST_FREE:.0%} must stay free, so "
+            f"no write-ahead log was received. The slot {SLOT} of PostgreSQL keeps it, up to "
+            "max_slot_wal_keep_size. Free some space. If earlier runs failed, find out why: received log is removed "
+            "only after a complete backup."
+        )
+
+
 def segments(folder: Path, since: str = "") -> list[Path]:
     """Return the complete segments that were received, from one on."""
     found = (path for path in folder.iterdir() if SEGMENT.fullmatch(path.name)) if folder.is_dir() else ()
     return sorted(path for path in found if path.name[8:] >= since[8:])
+
+
+def _position(text: str) -> int:
+    """Return a position in the write-ahead log as a number of bytes."""
+    high, low = text.split("/")
+    return (int(high, 16) << 32) + int(low, 16)
 
 
 def _without_password(dsn: str) -> str:

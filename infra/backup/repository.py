@@ -1,5 +1,6 @@
 """The repository of backups: what this package needs of restic, with its errors explained."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -11,9 +12,12 @@ from pathlib import Path
 from typing import IO, Any
 
 from infra.backup.program_output import collect
+from infra.backup.repository_errors import NoRepository, VanishedError, explained, last_words
 from lakehouse.environment import CLOUD, for_children
 from lakehouse.errors import PermanentError, RetryableError
 
+RESERVE = "okr-reserve"  # in a repository in a folder: space that lets `okr backup prune` work on a full disk
+RESERVE_BYTES = 64 * 2**20
 INCOMPLETE = 3  # restic's status if it could not read all files
 HOST = "okr"  # the same for all hosts, so that any of them finds the snapshots of the others
 
@@ -34,10 +38,6 @@ class Saved:
     snapshot: str
     size_bytes: int
     added_bytes: int
-
-
-class VanishedError(RetryableError):
-    """Files were deleted while they were being saved."""
 
 
 class Repository:
@@ -61,6 +61,7 @@ class Repository:
             RetryableError: its location cannot be written.
         """
         self._run(["init"])
+        self.reserve()
 
     def exists(self) -> bool:
         """Return whether there is a repository, which this password opens.
@@ -97,7 +98,12 @@ class Repository:
              *(["--parent", parent] if parent else ["--force"])],
             text=names,
         )  # fmt: skip
-        return _saved(output)
+        saved = _saved(output)
+        stored = int(json.loads(output.splitlines()[-1])["total_files_processed"])
+        if stored != len(set(files)):  # restic skips files that do not exist, without an error
+            self.forget([saved.snapshot])
+            raise VanishedError(f"{len(set(files)) - stored} files of {part} were deleted while they were being saved.")
+        return saved
 
     def save_text(self, text: str, name: str, part: str, point: str) -> Saved:
         """Save a text as one file."""
@@ -157,7 +163,7 @@ class Repository:
             yield process.stdout
             process.stdout.read()  # so that restic ends
             if process.wait() != 0:
-                raise self._error(errors())
+                raise explained(errors(), self.location)
 
     def restore(self, snapshot: str, target: Path) -> None:
         """Restore the files of a snapshot, with their absolute paths, below a folder."""
@@ -174,20 +180,35 @@ class Repository:
         if snapshots:
             self._run(["forget", *snapshots])
 
-    def prune(self) -> None:
-        """Remove data that no snapshot contains."""
-        self._run(["prune"])
+    def prune(self, *, without_space: bool = False) -> None:
+        """Remove data that no snapshot contains; `without_space`: only whole files, so that none is written anew."""
+        self._run(["prune", *(["--max-repack-size", "0"] if without_space else [])])
+
+    def reserve(self) -> None:
+        """Reserve space on the disk of a repository in a folder, if there is enough."""
+        folder = Path(self.location)
+        if folder.is_dir():
+            size = min(RESERVE_BYTES, shutil.disk_usage(folder).free // 50)
+            with contextlib.suppress(OSError):
+                (folder / RESERVE).write_bytes(bytes(size))
+
+    def release_reserve(self) -> None:
+        """Give the reserved space to the next commands."""
+        with contextlib.suppress(OSError):
+            (Path(self.location) / RESERVE).unlink()
 
     def check(self, *, read_data: bool) -> None:
         """Check the structure of the repository or, with `read_data`, every byte.
+
+        It takes no lock, so that backups go on for as long as it reads. Nothing may be removed meanwhile.
 
         Raises:
             PermanentError: it is damaged.
         """
         try:
-            self._run(["check", *(["--read-data"] if read_data else [])])
+            self._run(["check", "--no-lock", *(["--read-data"] if read_data else [])])
         except (NoRepository, RetryableError) as error:
-            if "locked" in str(error) or isinstance(error, NoRepository):
+            if isinstance(error, NoRepository):
                 raise
             raise PermanentError(
                 f"The repository {self.location} is damaged: {error}. Keep it, copy it to another disk, and start "
@@ -207,37 +228,8 @@ class Repository:
         said = result.stderr.decode(errors="replace") or result.stdout.decode(errors="replace")
         if result.returncode == INCOMPLETE:
             self.forget([_saved(result.stdout).snapshot])
-            raise VanishedError(f"Files were deleted or could not be read while they were being saved: {_last(said)}")
-        raise self._error(said)
-
-    def _error(self, said: str) -> RetryableError | PermanentError:
-        if "wrong password or no key found" in said:
-            return PermanentError(
-                f"The repository {self.location} has another password. Expected the one with which it was created: "
-                "compare OKR_BACKUP_PASSWORD with the copy that you keep elsewhere. Nothing was changed."
-            )
-        if "config file already exists" in said or "already initialized" in said:
-            return PermanentError(f"There is a repository at {self.location} already. Use it, or choose another place.")
-        if "unable to open config file" in said:
-            return NoRepository(
-                f"There is no repository at {self.location}, or it cannot be reached: {_last(said)}. Is the disk "
-                "mounted, and is OKR_BACKUP_REPOSITORY right? `okr backup init` creates a new one."
-            )
-        if "already locked" in said:
-            return RetryableError(
-                f"Another process uses the repository {self.location}: {_last(said)}. Wait until it ends, then try "
-                "again."
-            )
-        if "no space left on device" in said or "disk quota exceeded" in said:
-            return RetryableError(
-                f"The disk of the repository {self.location} is full. Nothing was stored, earlier backups are intact. "
-                "Free some space, `okr backup prune`, or lower OKR_BACKUP_RETENTION_DAYS, and try again."
-            )
-        return RetryableError(f"The repository {self.location} failed: {_last(said)}")
-
-
-class NoRepository(RetryableError):
-    """There is no repository at this location, or it cannot be reached."""
+            raise VanishedError(f"Files could not be read while they were being saved: {last_words(said)}")
+        raise explained(said, self.location)
 
 
 def _restic() -> str:
@@ -261,8 +253,3 @@ def _snapshot(found: Mapping[str, Any]) -> Snapshot | None:
 def _saved(output: bytes) -> Saved:
     summary = json.loads(output.splitlines()[-1])
     return Saved(summary["snapshot_id"], int(summary["total_bytes_processed"]), int(summary["data_added"]))
-
-
-def _last(said: str) -> str:
-    lines = [line.strip() for line in said.splitlines() if line.strip() and "returned error, retrying" not in line]
-    return " ".join(lines[-3:]).removeprefix("Fatal: ")[-500:]

@@ -8,10 +8,13 @@
 5. Put everything in place.
 """
 
+import contextlib
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import psutil
 
 from infra.backup import catch_up, kafka, lake, restored_postgres, swap
 from infra.backup.lake import TableVersion
@@ -21,7 +24,9 @@ from infra.backup.plan import Plan
 from infra.backup.repository import Repository
 from infra.backup.restored_postgres import Recovered
 from infra.backup.run import LIFE
+from infra.local.base_service import STACK_ID
 from infra.local.env_file import write_env_file
+from infra.local.generated_secrets import SECRETS, new_secret
 from lakehouse.errors import PermanentError
 from lakehouse.settings import STACK_ENV
 
@@ -150,6 +155,8 @@ class Restore:
             return
         text = self.repository.read(self.plan.point.snapshots["settings"], "/settings.env").decode()
         values = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+        if self.plan.is_copy:  # `okr down` ends all processes with the same id
+            values[STACK_ID] = new_secret(SECRETS[STACK_ID])
         path = staging / STACK_ENV
         write_env_file(path, values | own_settings(self.plan.settings))
         self.in_place[path] = self.places.state / STACK_ENV
@@ -184,13 +191,23 @@ def require_stopped(state: Path) -> None:
         PermanentError: the platform is running.
     """
     from infra.local.postgres import server_process
-    from infra.local.processes import stack_processes
     from infra.local.stack import open_stack_to_stop
+    from infra.local.supervisor import Supervisor
 
     stack = open_stack_to_stop(state)
-    running = stack_processes(stack) if stack is not None and stack.env else []
-    if running or server_process(state / "postgres" / "data") is not None:
+    is_supervised = stack is not None and Supervisor(stack).is_running()
+    if is_supervised or _processes_in(state) or server_process(state / "postgres" / "data") is not None:
         raise PermanentError(
             f"The platform is running on {state}. A restore replaces its files: stop it with `okr down` first, or "
             "restore beside it with --to <folder>. Nothing was changed."
         )
+
+
+def _processes_in(state: Path) -> list[int]:
+    """Return the processes whose working folder is in the state folder, such as a broker without its supervisor."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            if Path(process.cwd()).is_relative_to(state.resolve() / "run"):
+                found.append(process.pid)
+    return found

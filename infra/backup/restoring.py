@@ -9,6 +9,7 @@ from infra.backup.plan import Plan
 from infra.backup.point import points_of
 from infra.backup.restore import Restore, require_stopped
 from infra.backup.run import exclusive, open_repository
+from infra.backup.swap import REPLACED
 from infra.local.state_lock import locked
 from lakehouse.settings import Settings
 
@@ -34,13 +35,15 @@ def restore(settings: Settings, at: str, wanted: Collection[str], to: Path | Non
         points = points_of(repository)
         point, base, moment = plan.choose(points, moment)
         parts = plan.parts_of(point, wanted, target)
-        plan.require_same_version(point, parts, state)
+        plan.require_same_version(point, parts, target)
         say(f"Restoring {', '.join(sorted(parts))} to {moment or point.cut.at} (recovery point {point.id}) in {state}.")
         destroyed = points[-1].cut.destroyed
         remarks = Restore(
             repository,
-            Plan(point, base, moment, parts, destroyed, settings.model_copy(update={"state": state})),
+            Plan(point, base, moment, parts, destroyed, settings.model_copy(update={"state": state}), to is not None),
             target,
             say,
         ).run()
-    return [*remarks, f"Restored. What was replaced is in {state / 'replaced'}; delete it when everything works."]
+    if (state / REPLACED).exists():
+        remarks.append(f"What was replaced is in {state / REPLACED}; delete it when everything works.")
+    return [*remarks, "Restored."]

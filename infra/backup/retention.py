@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from infra.backup.point import Point
-from infra.backup.repository import Repository
+from infra.backup.repository import Repository, Snapshot
+from infra.backup.repository_errors import DiskFullError
 
 ALWAYS_KEPT = 3  # complete points, even if the clock says that they are old
 
@@ -30,19 +31,35 @@ def kept(points: Sequence[Point], days: int) -> list[Point]:
 def prune(repository: Repository, points: Sequence[Point], days: int) -> tuple[int, int]:
     """Remove all other points and what no point refers to; return how many points and snapshots were removed.
 
+    On a full disk, it uses the reserve of the repository and writes no data anew.
+
     Raises:
         RetryableError: the repository is in use or cannot be written. The command can be repeated.
     """
     keep = kept(points, days)
     ids = {each.id for each in keep}
-    needed = {snapshot for each in keep for snapshot in (each.base.snapshot, *each.snapshots.values())}
+    # A point has the short ids that restic prints after a backup; its list has long ones.
+    needed = tuple({snapshot for each in keep for snapshot in (each.base.snapshot, *each.snapshots.values())})
     snapshots = repository.snapshots()
     unneeded = [
-        each.id for each in snapshots if each.id not in needed and not (each.part == "point" and each.point in ids)
+        each.id
+        for each in snapshots
+        if not each.id.startswith(needed) and not (each.part == "point" and each.point in ids)
     ]
-    # Points go first: an interrupted run then leaves no point that lacks a part.
-    of_points = [each.id for each in snapshots if each.part == "point" and each.id in unneeded]
-    repository.forget(of_points)
-    repository.forget([each for each in unneeded if each not in of_points])
-    repository.prune()
+    try:
+        _remove(repository, snapshots, unneeded)
+    except DiskFullError:
+        repository.release_reserve()
+        _remove(repository, repository.snapshots(), unneeded, without_space=True)
+    repository.reserve()
     return len(points) - len(keep), len(unneeded)
+
+
+def _remove(
+    repository: Repository, existing: Sequence[Snapshot], unneeded: Sequence[str], *, without_space: bool = False
+) -> None:
+    # Points go first: an interrupted run then leaves no point that lacks a part.
+    found = [each for each in existing if each.id in unneeded]
+    repository.forget([each.id for each in found if each.part == "point"])
+    repository.forget([each.id for each in found if each.part != "point"])
+    repository.prune(without_space=without_space)

@@ -10,6 +10,7 @@
 
 import json
 import secrets
+import shutil
 from collections.abc import Callable, Collection, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,12 +21,13 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
-from infra.backup import lake, point, postgres
+from infra.backup import kafka, lake, point, postgres
 from infra.backup.cut import make_cut
 from infra.backup.metrics import Metrics
 from infra.backup.places import Places
 from infra.backup.point import PARTS, Base, Cut, Point, points_of
-from infra.backup.repository import Repository, Saved, VanishedError
+from infra.backup.repository import Repository, Saved
+from infra.backup.repository_errors import VanishedError
 from lakehouse.errors import PermanentError
 from lakehouse.settings import Settings
 
@@ -34,25 +36,29 @@ if TYPE_CHECKING:
 
 ATTEMPTS = 3  # for files that vacuum or log cleanup deletes while they are saved
 LIFE = "life.json"
+CHECK = "check.lock"
 Say = Callable[[str], None]
 
 
 @contextmanager
-def exclusive(state: Path) -> "Iterator[None]":
+def exclusive(state: Path, wait_minutes: int = 0, name: str = "lock") -> "Iterator[None]":
     """Let one `okr backup` or `okr restore` at a time work on a state folder; the lock ends with its process.
 
+    Checks have a lock of their own (`CHECK`), because backups go on while a repository is read.
+
     Raises:
-        PermanentError: another one is running.
+        PermanentError: another one is running, and did not end within `wait_minutes`.
     """
     folder = state / "backup"
     state.mkdir(parents=True, exist_ok=True, mode=0o700)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    lock = FileLock(folder / "lock", timeout=0, fallback_to_soft=False)
+    lock = FileLock(folder / name, timeout=wait_minutes * 60, fallback_to_soft=False)
     try:
         lock.acquire()
     except Timeout:
         raise PermanentError(
-            f"Another `okr backup` or `okr restore` is running on {state}. Wait until it ends. Nothing was done."
+            f"Another `okr backup` or `okr restore` is running on {state}. Wait until it ends, or give the command "
+            "time to wait (--wait <minutes>). Nothing was done."
         ) from None
     try:
         yield
@@ -60,7 +66,7 @@ def exclusive(state: Path) -> "Iterator[None]":
         lock.release()
 
 
-def run(settings: Settings, parts: Collection[str], say: Say) -> Point:
+def run(settings: Settings, parts: Collection[str], say: Say, wait_minutes: int = 0) -> Point:
     """Store the parts and make a recovery point.
 
     Raises:
@@ -68,8 +74,8 @@ def run(settings: Settings, parts: Collection[str], say: Say) -> Point:
         PermanentError: the settings or the repository do not allow a backup.
     """
     state = settings.state.absolute()
-    with exclusive(state):
-        metrics = Metrics(state, settings.metrics_dir)
+    with exclusive(state, wait_minutes):
+        metrics = Metrics.of(settings)
         backup = Backup(settings, frozenset(parts), say, metrics)
         try:
             return backup.run()
@@ -103,27 +109,26 @@ class Backup:
         self.repository.unlock()
         points = points_of(self.repository)
         server = postgres.inspect(self.dsn)
-        life, is_new = self._life(server)
-        before = next((each for each in reversed(points) if each.life == life), None)
-        if before is None and not {"postgres", "wal"} <= self.parts:
+        before = next((each for each in reversed(points) if each.system_id == server.system_id), None)
+        if before is None and "postgres" not in self.parts:
             raise PermanentError(
-                "There is no base backup of this PostgreSQL cluster yet. Run `okr backup run` with all parts first, "
-                "and again after each restore."
+                "There is no base backup of this PostgreSQL cluster yet. Run `okr backup run` with all parts first."
             )
-        if postgres.ensure_slot(self.dsn, is_new=is_new) and before is not None:
-            self.say("PostgreSQL has lost a part of its log that was not stored yet, so this run makes a base backup.")
+        life = self._life(server)
+        before_in_life = before if before and before.life == life else None
+        if before_in_life is None and "postgres" not in self.parts:
+            self.say("PostgreSQL was restored, or has lost log that was not stored, so this run makes a base backup.")
             self.parts |= {"postgres"}
-        if is_new:
-            for segment in postgres.segments(self.places.wal):
-                segment.unlink()  # of another cluster, or of this one before a restore
-        base = self._base(server) if "postgres" in self.parts else before.base if before else None
-        assert base is not None  # noqa: S101 -- for mypy: without `before`, the parts include postgres
-        cut = self._cut(server, base if before is None else before.base)
+        if before_in_life is None:
+            life = self._begin(server)
+        base = before_in_life.base if before_in_life and "postgres" not in self.parts else self._base(server)
+        cut = self._cut(server, before_in_life.base if before_in_life else base)
         self._files(cut)
         made = Point(
             id=self.id, number=max((each.number for each in points), default=0) + 1,
             created_at=datetime.now(UTC).isoformat(), is_full="postgres" in self.parts,
-            version=version("okr-lakehouse"), stack_id=self.places.stack_id(), postgres_major=server.major,
+            version=version("okr-lakehouse"),
+            password_digest=self.places.password_digest(), postgres_major=server.major,
             system_id=server.system_id, life=life, base=base, cut=cut,
             snapshots={**(before.snapshots if before else {}), **self.snapshots},
             roots={"lake": self.places.lake, "models": str(self.places.models), "kafka": str(self.places.kafka),
@@ -134,17 +139,33 @@ class Backup:
         self._forget_unneeded_wal(made)
         return made
 
-    def _life(self, server: postgres.Server) -> tuple[str, bool]:
-        """Return the id of the cluster's life. A restore begins a new one, so lives never share names of log files."""
+    def _life(self, server: postgres.Server) -> str:
+        """Return the id of the cluster's life, or "" if it begins with this run.
+
+        A restore begins a new life, so lives never share names of log files. Two restores from one backup have the same
+        system id and timeline, but neither has the slot, which no base backup contains. A cluster whose slot is gone
+        or has lost a part of the log cannot be recovered across the gap, so it begins a new life, too.
+        """
         path = self.places.work / LIFE
-        identity = {"system_id": server.system_id, "timeline": server.timeline}
         if path.is_file():
             stored = json.loads(path.read_text(encoding="utf-8"))
-            if {name: stored.get(name) for name in identity} == identity:
-                return str(stored["life"]), False
+            same = (stored.get("system_id"), stored.get("timeline")) == (server.system_id, server.timeline)
+            if same and postgres.has_slot(self.dsn):
+                return str(stored["life"])
+        return ""
+
+    def _begin(self, server: postgres.Server) -> str:
+        """Begin a life and return its id: with a new slot, and without received log of another one.
+
+        It also begins with a new repository, whose log no earlier one has. So the earlier one begins another if it is
+        used again.
+        """
         life = secrets.token_hex(4)
-        path.write_text(json.dumps({**identity, "life": life}), encoding="utf-8")
-        return life, True
+        postgres.create_slot(self.dsn)
+        shutil.rmtree(self.places.wal, ignore_errors=True)
+        identity = {"system_id": server.system_id, "timeline": server.timeline}
+        (self.places.work / LIFE).write_text(json.dumps({**identity, "life": life}), encoding="utf-8")
+        return life
 
     def _base(self, server: postgres.Server) -> Base:
         self.part = "postgres"
@@ -172,10 +193,23 @@ class Backup:
         ):
             if part in self.parts:
                 self.part = part
-                self._save_files(files)
+                if part != "kafka" or self._has_definitions_of(cut):
+                    self._save_files(files)
         if "settings" in self.parts:
             self.part = "settings"
             self._stored(self.repository.save_text(self.places.settings_text(), "settings.env", self.part, self.id))
+
+    def _has_definitions_of(self, cut: Cut) -> bool:
+        """Return whether Kafka's definitions fit the lake. If not, the other parts are stored all the same."""
+        foreign = kafka.foreign_tables(self.places.kafka, cut.lake)
+        if foreign:
+            self.metrics.failed(self.part)
+            self.say(
+                f"  kafka     NOT STORED: the definitions in {self.places.kafka} lack the topics of "
+                f"{', '.join(foreign)} in the lake, so a lost Kafka could not be continued. If they are a copy, "
+                "make it again (docs/backup.md#kafka-on-servers)."
+            )
+        return not foreign
 
     def _save_files(self, files: Callable[[], Sequence[Path]]) -> None:
         """Save the files of a part. If one was deleted meanwhile, list them again: the part no longer needs it."""
@@ -208,12 +242,17 @@ class Backup:
 def wanted_parts(settings: Settings, chosen: Collection[str] | None) -> frozenset[str]:
     """Return the parts to store: the chosen ones or all, and always the log and the lake, which a point consists of.
 
+    All parts are without `kafka` on a host that has neither a broker nor a copy of its definitions.
+
     Raises:
         PermanentError: a part is unknown.
     """
     if unknown := set(chosen or ()) - set(PARTS):
         raise PermanentError(f"There is no part {', '.join(sorted(unknown))}. Expected {', '.join(PARTS)}.")
-    return frozenset(chosen or PARTS) | {"wal", "lake"}
+    if chosen:
+        return frozenset(chosen) | {"wal", "lake"}
+    has_kafka = settings.backup_kafka_data or kafka.is_broker(Places.of(settings).kafka)
+    return frozenset(PARTS) - (set() if has_kafka else {"kafka"})
 
 
 def open_repository(settings: Settings) -> Repository:

@@ -18,12 +18,15 @@ from lakehouse.errors import PermanentError, RetryableError
 
 POLL_SECONDS = 0.2
 STOP_SECONDS = 60
+# What a server answers until recovery has ended. Another FATAL stays, such as a locale that this host does not have.
+NOT_YET = ("starting up", "not yet accepting connections", "not accepting connections", "in recovery mode")
 RECOVERY_LIMIT_SECONDS = 6 * 3600
 # At least those of the server that was saved, or recovery stops.
 SETTINGS = {
     "listen_addresses": "", "max_connections": "500", "max_wal_senders": "20", "max_worker_processes": "64",
     "hot_standby": "off", "shared_buffers": "128MB", "max_wal_size": "2GB", "jit": "off", "timezone": "UTC",
-    "archive_mode": "off", "log_min_error_statement": "panic", "logging_collector": "off", "ssl": "off",
+    "lc_messages": "C", "archive_mode": "off",
+    "log_min_error_statement": "panic", "logging_collector": "off", "ssl": "off",
 }  # fmt: skip
 
 
@@ -76,8 +79,13 @@ def _wait_until_ready(server: "subprocess.Popen[bytes]", dsn: str, log: Path) ->
                 row = connection.execute("SELECT pg_is_in_recovery()").fetchone()
                 if row and not row[0]:
                     return
-        except psycopg.OperationalError:
-            pass
+        except psycopg.OperationalError as error:
+            said = " ".join(str(error).split())
+            if "FATAL" in said and not any(words in said for words in NOT_YET):
+                raise PermanentError(
+                    f"The restored PostgreSQL refuses connections: {said}. If it names a locale, install it "
+                    "(`dpkg-reconfigure locales`): this host needs those of PostgreSQL's host. Nothing was changed."
+                ) from error
         time.sleep(POLL_SECONDS)
     raise RetryableError(f"PostgreSQL was not recovered within {RECOVERY_LIMIT_SECONDS} s.")
 

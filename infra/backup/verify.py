@@ -20,14 +20,23 @@ def verify_lists(repository: Repository, point: Point, lake_uri: str) -> None:
     Raises:
         PermanentError: a snapshot, a data file of the lake or a segment of PostgreSQL's log is missing.
     """
+    verify_snapshots(repository, point)
+    if "lake" in point.snapshots:
+        _require_lake(point, repository.files(point.snapshots["lake"]), lake_uri)
+
+
+def verify_snapshots(repository: Repository, point: Point) -> None:
+    """Check that the repository has all parts of a point, and PostgreSQL's log without a gap.
+
+    Raises:
+        PermanentError: a snapshot or a segment is missing.
+    """
     existing = {each.id for each in repository.snapshots()}
     snapshots = {**point.snapshots, "postgres": point.base.snapshot}
     missing = [part for part, snapshot in snapshots.items() if not any(each.startswith(snapshot) for each in existing)]
     if missing:
         raise PermanentError(f"The recovery point {point.id} lacks {', '.join(missing)}. Run `okr backup run` again.")
     _require_wal(point, [Path(path).name for path in repository.files(point.snapshots["wal"])])
-    if "lake" in point.snapshots:
-        _require_lake(point, repository.files(point.snapshots["lake"]), lake_uri)
 
 
 def verify_by_restoring(repository: Repository, point: Point, state: Path, say: Say) -> None:

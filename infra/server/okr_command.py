@@ -26,6 +26,7 @@ FOLDERS: Mapping[tuple[str, ...], str] = {
     ("load",): "land",
 }
 SPOOLS = ("produce", "spool")  # in several folders: each service has its own, and imports have the operator's
+BACKUPS = ("backup", "restore")  # with the credentials of object storage, as in the units
 NEEDS_ADMINISTRATOR = ("installation", "kafka")  # Kafka shows its users and rights to okr-admin only
 LOADED = re.compile(r"^LoadCredential=(\w+):(\S+)$", re.MULTILINE)
 
@@ -82,12 +83,21 @@ def variables(arguments: Sequence[str], given: Mapping[str, str], config: Path) 
     lines = (config / "okr.env").read_text(encoding="utf-8").splitlines()
     pairs = (line.partition("=") for line in lines if "=" in line and not line.startswith("#"))
     settings = {name: value for name, _, value in pairs}
+    if {*arguments[:1]} & {*BACKUPS}:
+        settings |= _variables_of(config / "backup.env")
     if "OKR_KAFKA_USER" not in given:
         user = "admin" if {*arguments[:1]} & {*NEEDS_ADMINISTRATOR} else "operator"
         password = config / "secrets" / f"okr_kafka_password_{user}"
         if password.is_file():
             settings |= {"OKR_KAFKA_USER": f"okr-{user}", "OKR_KAFKA_PASSWORD": _secret(password)}
     return {**settings, "OKR_SETTINGS": "environment", **given}
+
+
+def _variables_of(file: Path) -> dict[str, str]:
+    """Return the variables of an EnvironmentFile of systemd that contains one per line; none if there is no file."""
+    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else ()
+    pairs = (line.strip().partition("=") for line in lines if "=" in line and not line.lstrip().startswith(("#", ";")))
+    return {name: re.sub(r"^(['\"])(.*)\1$", r"\2", value) for name, _, value in pairs}
 
 
 def secrets_of(user: str, units: Iterable[Path]) -> dict[str, str]:

@@ -120,5 +120,5 @@ def test_a_table_that_lacks_a_file_is_not_restored(uri: str) -> None:
 
 
 def test_a_lake_in_object_storage_is_left_to_its_own_versions() -> None:
-    with pytest.raises(PermanentError, match="switch on versioning and replication"):
+    with pytest.raises(PermanentError, match="works only with a lake in a folder"):
         lake.require_folder("s3://bucket/lake")

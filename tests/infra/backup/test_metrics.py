@@ -23,6 +23,17 @@ def test_a_failure_keeps_the_time_of_the_last_success_and_other_parts(tmp_path: 
     assert lines.count("# TYPE okr_backup_last_result gauge") == 1
 
 
+def test_a_check_that_ends_during_a_backup_is_not_forgotten(tmp_path: Path) -> None:
+    backup, check = Metrics(tmp_path, tmp_path), Metrics(tmp_path, tmp_path)
+    check.verified("lake")
+    check.write()
+    backup.succeeded("lake", 1)
+    backup.write()
+    text = (tmp_path / "backup.prom").read_text(encoding="utf-8")
+    assert 'okr_backup_last_verified_timestamp_seconds{part="lake"} 1' in text
+    assert 'okr_backup_last_success_timestamp_seconds{part="lake"} 1' in text
+
+
 def test_a_metrics_file_that_cannot_be_written_fails_no_backup(tmp_path: Path) -> None:
     (tmp_path / "metrics").touch()
     metrics = Metrics(tmp_path, tmp_path / "metrics")

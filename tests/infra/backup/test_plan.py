@@ -1,5 +1,6 @@
 """Which recovery point, base backup and parts a restore uses, and why one is refused."""
 
+import hashlib
 import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -17,6 +18,7 @@ from lakehouse.errors import PermanentError
 
 NOON = datetime(2026, 11, 29, 12, tzinfo=UTC)
 HEAD = next(iter(scripts().walk_revisions())).revision
+DIGEST = hashlib.sha256(b"secret").hexdigest()[:16]
 PARTS = ("postgres", "wal", "lake", "models", "kafka", "settings")
 
 
@@ -28,7 +30,7 @@ def point(
     table = TableVersion(number, "cluster/topic", {0: 10 * number})
     cut = Cut(f"okr-{number}", at.isoformat(), {"okr_user_events": table}, {}, {}, (), HEAD)
     return Point(
-        f"id{number}", number, at.isoformat(), is_full, "1.0", "stack", 18, "7", life, base or own, cut,
+        f"id{number}", number, at.isoformat(), is_full, "1.0", DIGEST, 18, "7", life, base or own, cut,
         {part: f"{part}{number}" for part in PARTS}, {},
     )  # fmt: skip
 
@@ -83,7 +85,7 @@ def places(folder: Path, cluster: str = "cluster", *, has_settings: bool = True)
     data.mkdir(parents=True)
     (data / "meta.properties").write_text(f"version=1\ncluster.id={cluster}\n", encoding="ascii")
     if has_settings:
-        write_env_file(folder / "stack.env", {"OKR_STACK_ID": "stack"})
+        write_env_file(folder / "stack.env", {"OKR_PG_SUPERUSER_PASSWORD": "secret"})
     return Places(folder, str(folder / "lake"), folder / "mlflow", data)
 
 
@@ -115,25 +117,27 @@ def test_parts_that_do_not_exist_are_named(tmp_path: Path) -> None:
 
 
 def test_a_backup_of_a_later_release_is_refused(tmp_path: Path) -> None:
+    own = places(tmp_path)
     newer = replace(POINTS[0], version="9.9", cut=replace(POINTS[0].cut, revision="9999"))
     with pytest.raises(PermanentError, match=r"revision 9999 of the schema, of the release 9\.9.*or a later one"):
-        require_same_version(newer, {"postgres"}, tmp_path)
-    require_same_version(newer, {"lake"}, tmp_path)
+        require_same_version(newer, {"postgres"}, own)
+    require_same_version(newer, {"lake"}, own)
 
 
 def test_a_backup_of_an_earlier_postgresql_does_not_replace_a_later_one(tmp_path: Path) -> None:
-    data = tmp_path / "postgres" / "data"
+    own, data = places(tmp_path), tmp_path / "postgres" / "data"
     data.mkdir(parents=True)
     (data / "PG_VERSION").write_text("19\n", encoding="ascii")
     with pytest.raises(PermanentError, match=r"is of PostgreSQL 18, but .* belongs to PostgreSQL 19.*pg_dump"):
-        require_same_version(POINTS[0], {"postgres"}, tmp_path)
+        require_same_version(POINTS[0], {"postgres"}, own)
 
 
 def test_postgresql_does_not_return_to_a_stack_that_does_not_know_its_passwords(tmp_path: Path) -> None:
-    write_env_file(tmp_path / "stack.env", {"OKR_STACK_ID": "another"})
+    own = places(tmp_path, has_settings=False)
+    write_env_file(tmp_path / "stack.env", {"OKR_PG_SUPERUSER_PASSWORD": "another"})
     with pytest.raises(PermanentError, match="belongs to another stack, whose passwords"):
-        require_same_version(POINTS[0], {"postgres"}, tmp_path)
-    require_same_version(POINTS[0], {"postgres", "settings"}, tmp_path)
+        require_same_version(POINTS[0], {"postgres"}, own)
+    require_same_version(POINTS[0], {"postgres", "settings"}, own)
 
 
 def test_a_point_survives_its_json_form_and_one_of_a_later_form_is_refused() -> None:

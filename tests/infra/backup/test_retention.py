@@ -2,7 +2,11 @@
 
 from datetime import timedelta
 
-from infra.backup.retention import kept
+import pytest
+
+from infra.backup.repository import Snapshot
+from infra.backup.repository_errors import DiskFullError
+from infra.backup.retention import kept, prune
 from tests.infra.backup.test_plan import NOON, point
 
 
@@ -35,3 +39,43 @@ def test_a_clock_that_is_set_back_removes_nothing() -> None:
 def test_without_a_complete_point_nothing_is_removed() -> None:
     points = [point(number, is_full=False) for number in range(3)]
     assert numbers([*points], 1) == [0, 1, 2]
+
+
+class Stored:
+    """A repository as restic 0.14: it lists long ids, while a backup returns short ones."""
+
+    def __init__(self, is_full: bool) -> None:
+        self.is_full, self.removed, self.options = is_full, [], []
+        parts = ("postgres", "wal", "lake", "models", "kafka", "settings", "base")
+        self.all = [
+            *(Snapshot(f"{part}{number}-and-more", part, f"id{number}") for number in range(5) for part in parts),
+            *(Snapshot(f"point{number}", "point", f"id{number}") for number in range(5)),
+            Snapshot("left-by-a-killed-run", "lake", "dead"),
+        ]
+
+    def snapshots(self) -> list[Snapshot]:
+        return [each for each in self.all if each.id not in self.removed]
+
+    def forget(self, ids: list[str]) -> None:
+        if self.is_full and ids:
+            raise DiskFullError("full")
+        self.removed += ids
+
+    def prune(self, *, without_space: bool = False) -> None:
+        self.options.append(without_space)
+
+    def release_reserve(self) -> None:
+        self.is_full = False
+
+    def reserve(self) -> None:
+        self.options.append("reserve")
+
+
+@pytest.mark.parametrize("is_full", [False, True])
+def test_only_what_no_kept_point_refers_to_is_removed_also_on_a_full_disk(is_full: bool) -> None:
+    points = [point(number, NOON + timedelta(days=number)) for number in range(5)]
+    repository = Stored(is_full)
+    assert prune(repository, points, 2) == (1, 9)  # type: ignore[arg-type]
+    assert {each.point for each in repository.snapshots()} == {"id1", "id2", "id3", "id4"}
+    assert len(repository.snapshots()) == 4 * 8
+    assert repository.options == [is_full, "reserve"]

@@ -54,6 +54,15 @@ def test_a_host_without_the_password_or_a_caller_with_another_user_keeps_their_s
     assert "OKR_KAFKA_USER" not in variables(["lake"], {}, config)
 
 
+def test_backups_and_restores_have_the_credentials_of_their_repository(config: Path) -> None:
+    """As the units, which read the same file with systemd."""
+    (config / "backup.env").write_text('# S3\nAWS_ACCESS_KEY_ID=id\nAWS_SECRET_ACCESS_KEY="a=b"\n', encoding="ascii")
+    for command in ("backup", "restore"):
+        found = variables([command], {}, config)
+        assert (found["AWS_ACCESS_KEY_ID"], found["AWS_SECRET_ACCESS_KEY"]) == ("id", "a=b")
+    assert "AWS_ACCESS_KEY_ID" not in variables(["lake"], {}, config)
+
+
 def test_the_user_of_a_service_gets_the_secrets_of_its_units_only(tmp_path: Path) -> None:
     for name in ("okr_dsn_loader", "okr_kafka_password_land", "okr_jwt_secret"):
         (tmp_path / name).write_text(f"{name}\n", encoding="ascii")

@@ -16,6 +16,7 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory, require_programs: Requir
     platform = new_platform(tmp_path_factory.mktemp("warehouse"))
     try:
         platform.okr("up", "--only", "guard")
+        platform.okr("migrate")
         yield platform
     finally:
         clean(platform.state, print)

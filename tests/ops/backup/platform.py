@@ -43,11 +43,11 @@ class Platform:
         assert not check or done.returncode == 0, f"okr {' '.join(arguments)}: {done.stdout}{done.stderr}"
         return done
 
-    def start(self, *arguments: str) -> "subprocess.Popen[str]":
+    def start(self, *arguments: str) -> "subprocess.Popen[bytes]":
         """Start `okr` in a process group of its own."""
         return subprocess.Popen(
-            [OKR, *arguments], env=self.environment, cwd=self.state.parent, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True, start_new_session=True,
+            [OKR, *arguments], env=self.environment, cwd=self.state.parent, stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
 
     @property
@@ -69,19 +69,26 @@ class Platform:
         """Return the rows of a query as the superuser."""
         dsn = read_env_file(self.state / "stack.env")["OKR_PG_SUPERUSER_DSN"].rpartition("/")[0] + "/okr"
         with psycopg.connect(dsn) as connection:
-            return connection.execute(statement.encode()).fetchall()
+            done = connection.execute(statement.encode())
+            return done.fetchall() if done.description else []
 
-    def content(self, prefixes: tuple[str, ...] = ("",)) -> dict[str, tuple[int, str]]:
-        """Return the number of rows and a digest of each table whose name begins so."""
+    def events(self) -> dict[str, tuple[int, str]]:
+        """Return the content of raw and of the state tables, without the times at which rows were written."""
+        return self.content(("raw.", "app."), without=("created_at", "updated_at"))
+
+    def content(self, prefixes: tuple[str, ...] = ("",), without: tuple[str, ...] = ()) -> dict[str, tuple[int, str]]:
+        """Return the number of rows and a digest of each table whose name begins so, without some columns."""
         names = [str(name) for (name,) in self.query(TABLES)]
         return {
-            name: self._digest(name)
+            name: self._digest(name, without)
             for name in sorted(names)
             if name.startswith(prefixes) and not name.startswith(CHANGES_BY_ITSELF)
         }
 
-    def _digest(self, table: str) -> tuple[int, str]:
-        rows = sorted(str(row) for (row,) in self.query(f"SELECT t::text FROM {table} AS t"))
+    def _digest(self, table: str, without: tuple[str, ...]) -> tuple[int, str]:
+        columns = ", ".join(f"'{name}'" for name in without)
+        row = f"(to_jsonb(t) - ARRAY[{columns}])::text" if without else "t::text"
+        rows = sorted(str(row) for (row,) in self.query(f"SELECT {row} FROM {table} AS t"))
         return len(rows), hashlib.sha256("\n".join(rows).encode()).hexdigest()[:16]
 
 

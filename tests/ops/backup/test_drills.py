@@ -1,24 +1,23 @@
 """Drills: lose a part or everything, restore it, and compare. `okr lake verify` and the content of all tables judge."""
 
-import re
 import shutil
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
-from infra.backup import lake
+from infra.backup import kafka, lake
+from infra.local.env_file import read_env_file, write_env_file
 from infra.local.stack import Stack, open_stack
 from infra.local.supervisor import Supervisor
 from tests import figures
 from tests.ops.backup.platform import Platform
 from tests.polling import until
+from tests.runbooks import FOLDER, LOCAL, lines
 from tests.serving.published_organisation import build_and_publish
 
 pytestmark = pytest.mark.xdist_group("backup")
-RUNBOOK = Path(__file__).parents[3] / "docs" / "runbooks" / "restore.md"
 Content = dict[str, tuple[int, str]]
 
 
@@ -65,14 +64,14 @@ def test_the_newest_point_is_read_and_restored_beside_the_running_platform(
 
 def test_everything_is_lost_but_the_repository_and_its_key(platform: Platform, history: History) -> None:
     """The commands are those of the runbook."""
-    see, bring_back, up, back_up, load, verify = runbook_commands(platform)
+    see, bring_back, up, back_up, verify = runbook_commands(platform)
     with _drill(platform, history, "everything, newest point"):
         shutil.rmtree(platform.state)
         platform.okr(*see)
         platform.okr(*bring_back)
     assert platform.content() == history.late
     assert (up, back_up) == (("up",), ("backup", "run"))
-    for command in (back_up, load, verify):
+    for command in (back_up, verify):
         platform.okr(*command)
     before = platform.query("SELECT count(*) FROM raw.okr_user_events")
     _live(platform)
@@ -95,12 +94,12 @@ def test_a_lost_postgresql_goes_back_in_time_and_catches_up_from_lake_and_kafka(
     time.sleep(1.5)
     _live(platform)
     platform.okr("backup", "run", "--part", "lake", name="small backup")
-    newest = platform.content(("raw.", "app."))
+    newest = platform.events()
     with _drill(platform, history, "PostgreSQL, a time in the past"):
         shutil.rmtree(platform.state / "postgres")
         platform.okr("restore", "--at", at, "--part", "postgres", name="restore")
     _settle(platform)
-    assert platform.content(("raw.", "app.")) == newest
+    assert platform.events() == newest
     platform.okr("backup", "run", name="backup after restore")
 
 
@@ -136,6 +135,28 @@ def test_a_lost_kafka_continues_at_the_offsets_of_the_lake_and_takes_the_state_t
     _live(platform)
 
 
+def test_an_older_copy_of_kafkas_definitions_is_enough_after_the_loss_of_everything(
+    platform: Platform, history: History
+) -> None:
+    """As on servers, where the playbook copies them to the host of backups with each release."""
+    copy = platform.repository.with_name("definitions")
+    data = platform.state / "kafka" / "data"
+    for path in kafka.files_of(data):
+        (copy / path.relative_to(data)).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, copy / path.relative_to(data))
+    _live(platform)
+    env = platform.state / "stack.env"
+    write_env_file(env, {**read_env_file(env), "OKR_BACKUP_KAFKA_DATA": str(copy)})
+    said = platform.okr("backup", "run").stdout
+    assert "NOT STORED" not in said
+    before = platform.content()
+    with _drill(platform, history, "everything, with an older copy of Kafka's definitions"):
+        shutil.rmtree(platform.state)
+        platform.okr("restore", *platform.with_key, name="restore")
+    assert platform.content() == before
+    _live(platform)
+
+
 def open_stack_of(platform: Platform) -> Stack:
     stack = open_stack(platform.state)
     assert stack is not None
@@ -143,7 +164,7 @@ def open_stack_of(platform: Platform) -> Stack:
 
 
 def test_figures(platform: Platform, history: History) -> None:
-    assert len(history.rows) == 5
+    assert len(history.rows) == 6
     figures.report(
         "Backup and restore: drills",
         ["lost", "restore, s", "until the stack is up, s", "landed events lost", "rows compared"],
@@ -162,10 +183,9 @@ def test_figures(platform: Platform, history: History) -> None:
 
 def runbook_commands(platform: Platform) -> list[tuple[str, ...]]:
     """Return the commands of the runbook for a total loss, with this platform's repository."""
-    blocks = re.findall(r"<!-- run -->\n\s*```\n(.*?)```", RUNBOOK.read_text(encoding="utf-8"), re.DOTALL)
-    lines = [line.strip() for block in blocks for line in block.splitlines() if line.strip()]
     places = {"/mnt/backup/okr": str(platform.repository), "/mnt/backup/okr.password": str(platform.password_file)}
-    return [tuple(places.get(word, word) for word in line.split()[1:]) for line in lines]
+    found = [line.text.split()[1:] for line in lines(FOLDER / "restore.md", "Fix", "Verify", where=LOCAL)]
+    return [tuple(places.get(word, word) for word in words) for words in found]
 
 
 class _drill:  # noqa: N801 -- reads as a statement

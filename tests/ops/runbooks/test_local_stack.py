@@ -32,6 +32,7 @@ ELSEWHERE = {
     "gate-refused": "starts a DAG; tests/e2e",
     "pipeline-failed": "starts a DAG; tests/e2e",
     "publication-stale": "starts a DAG; tests/e2e",
+    "restore": "tests/ops/backup/test_drills.py",
     "secret-in-history": "changes the index of this repository; tests/ops/delivery/test_hooks.py",
     "rotate-certificates": "tests/infra/certificates",
     "secret-lost": "runs the playbook, as tests/ops/server does",
