@@ -104,7 +104,7 @@ def test_the_prober_trusts_the_authority_that_has_signed_the_public_certificate(
     read = next(task for task in tasks if "ansible.builtin.slurp" in task)
     assert read["loop"] == ["{{ okr_config }}/tls/ca.pem", "/etc/ssl/certs/ca-certificates.crt"]
     variables = yaml.safe_load((ROLE / "vars/main.yml").read_text(encoding="utf-8"))
-    assert variables["probe_authorities"] == "/etc/prometheus/probe-authorities.pem"
+    assert variables["monitoring_probe_authorities"] == "/etc/prometheus/probe-authorities.pem"
 
 
 def test_the_firewall_lets_prometheus_reach_every_exporter() -> None:
