@@ -123,14 +123,16 @@ class Backup:
             life = self._begin(server)
         base = before_in_life.base if before_in_life and "postgres" not in self.parts else self._base(server)
         cut = self._cut(server, before_in_life.base if before_in_life else base)
-        self._files(cut)
+        earlier = dict(before.snapshots) if before else {}
+        if not self._files(cut):
+            earlier.pop("kafka", None)
         made = Point(
             id=self.id, number=max((each.number for each in points), default=0) + 1,
             created_at=datetime.now(UTC).isoformat(), is_full="postgres" in self.parts,
             version=version("okr-lakehouse"),
             password_digest=self.places.password_digest(), postgres_major=server.major,
             system_id=server.system_id, life=life, base=base, cut=cut,
-            snapshots={**(before.snapshots if before else {}), **self.snapshots},
+            snapshots={**earlier, **self.snapshots},
             roots={"lake": self.places.lake, "models": str(self.places.models), "kafka": str(self.places.kafka),
                    "wal": str(self.places.wal)},
             sizes={**(before.sizes if before else {}), **self.sizes},
@@ -185,7 +187,9 @@ class Backup:
         )
         return cut
 
-    def _files(self, cut: Cut) -> None:
+    def _files(self, cut: Cut) -> bool:
+        """Store the parts that are files; return whether Kafka's definitions fit the lake, as far as they were read."""
+        is_usable = True
         for part, files in (
             ("lake", lambda: lake.files_of(self.places.lake, cut.lake)),
             ("models", self.places.model_files),
@@ -193,11 +197,14 @@ class Backup:
         ):
             if part in self.parts:
                 self.part = part
-                if part != "kafka" or self._has_definitions_of(cut):
-                    self._save_files(files)
+                if part == "kafka" and not self._has_definitions_of(cut):
+                    is_usable = False
+                    continue
+                self._save_files(files)
         if "settings" in self.parts:
             self.part = "settings"
             self._stored(self.repository.save_text(self.places.settings_text(), "settings.env", self.part, self.id))
+        return is_usable
 
     def _has_definitions_of(self, cut: Cut) -> bool:
         """Return whether Kafka's definitions fit the lake. If not, the other parts are stored all the same."""
