@@ -42,7 +42,12 @@ INHIBITIONS = (
     Inhibition(
         "Without Kafka, nothing can land.",
         (_is("ServiceDown"), 'component = "kafka"'),
-        (_any("ConsumerLag", "LandingStalled", "KafkaUnderReplicated"),),
+        (_any("ConsumerLag", "LandingStalled", "KafkaUnderReplicated", "SpoolOld"),),
+    ),
+    Inhibition(
+        "Partitions lack the replicas of a broker that is down.",
+        (_is("ServiceDown"), 'component =~ "kafka-broker-.*"'),
+        (_is("KafkaUnderReplicated"),),
     ),
     Inhibition(
         "Without PostgreSQL, its measurements fail.",
@@ -62,5 +67,7 @@ INHIBITIONS = (
     Inhibition("Offline is worse than under-replicated.", (_is("KafkaOfflinePartitions"),),
                (_is("KafkaUnderReplicated"),)),
     Inhibition("A refused gate is the reason why nothing is published.", (_is("GateRefused"),),
-               (_is("PublicationStale"),)),
+               (_any("PublicationStale", "SourceSilent"),)),
+    Inhibition("An old publication has old data.", (_is("PublicationStale"),), (_is("SourceSilent"),)),
+    Inhibition("Full is worse than old.", (_is("SpoolFilling"),), (_is("SpoolOld"),), ("instance", "spool")),
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Weak, default and equal secrets, including those in the addresses of servers. No finding contains a secret."""
+"""Lost, weak, default and equal secrets, including those in the addresses of servers. No finding contains a secret."""
 
 import os
 from collections.abc import Iterator
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from infra.audit import lost_secrets
 from infra.audit.finding import Finding, NotChecked
 from infra.audit.installation import Installation
 from infra.redis import users as redis_users
@@ -30,14 +31,15 @@ class Secret:
 
 
 def check(installation: Installation) -> Iterator[Finding]:
-    """Yield a finding for each secret that is weak, a default, or equal to the secret of another login.
+    """Yield a finding for each secret that is lost, weak, a default, or equal to the secret of another login.
 
     Raises:
         NotChecked: no secret is set.
     """
-    secrets = [*_secrets(installation.settings)]
-    if not secrets:
+    lost, secrets = [*lost_secrets.findings(installation.settings)], [*_secrets(installation.settings)]
+    if not lost and not secrets:
         raise NotChecked("no secret is set")
+    yield from lost
     first_with: dict[str, Secret] = {}
     for secret in secrets:
         if problem := _weakness(secret):

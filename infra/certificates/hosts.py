@@ -61,7 +61,7 @@ def _wanted(hosts: Hosts) -> Iterator[tuple[str, str, Request]]:
         yield "client.pem", "client-key.pem", Request(CLIENT, (CLIENT,), is_client=True)
     if hosts.monitoring:
         yield "monitoring.pem", "monitoring-key.pem", Request(MONITORING, (MONITORING,), is_client=True)
-        for host in dict.fromkeys((*hosts.edge, *hosts.app, *hosts.data)):
+        for host in dict.fromkeys((*hosts.edge, *hosts.app, *hosts.data, *hosts.monitoring)):
             yield f"{host}/metrics.pem", f"{host}/metrics-key.pem", Request("okr-metrics", (host,))
     for host in hosts.data:
         for server in ("postgres", "redis"):

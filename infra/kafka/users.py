@@ -23,7 +23,7 @@ class KafkaUsers:
         self._admin: AdminClient = AdminClient(kafka.client_settings())
 
     def set_password(self, user: str, password: str) -> None:
-        """Create a user, or replace its password. Connections that are open stay open.
+        """Create a user, or replace its password. Open connections must log in again within an hour.
 
         Raises:
             PermanentError: the password is too short.

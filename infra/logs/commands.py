@@ -18,12 +18,12 @@ group = typer.Typer(invoke_without_command=True)
 Services = Annotated[
     str | None, typer.Option("--service", "-s", help="Services, separated by commas, such as api,land. Default: all.")
 ]
-Level = Annotated[str, typer.Option(help="The least level: DEBUG, INFO, WARN, ERROR or FATAL.")]
+Level = Annotated[str, typer.Option(help="Minimum level: DEBUG, INFO, WARN, ERROR or FATAL.")]
 Since = Annotated[
     str | None,
-    typer.Option(metavar="TIME", help="From then on: 10m (ago), 2h, 3d, 2026-11-29, 2026-11-29T12:00 (UTC)."),
+    typer.Option(metavar="TIME", help="Start of the period: 10m (ago), 2h, 3d, 2026-11-29 or 2026-11-29T12:00 (UTC)."),
 ]
-Until = Annotated[str | None, typer.Option(metavar="TIME", help="Before then, in the same forms.")]
+Until = Annotated[str | None, typer.Option(metavar="TIME", help="End of the period, in the same formats.")]
 RequestId = Annotated[str, typer.Option(metavar="ID", help="Only lines of this request (X-Request-ID) or trace.")]
 Follow = Annotated[bool, typer.Option("--follow", "-f", help="Show new lines until Ctrl-C.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON lines (docs/logs.md has their schema).")]
@@ -42,7 +42,7 @@ def logs(  # noqa: PLR0913, PLR0917 -- the options of the command
     as_json: AsJson = False,
     store: Store = False,
 ) -> None:
-    """Show the logs of all services, in the order of time: of the local stack, or of this server.
+    """Show the logs of all services of the local stack or of this server, in chronological order.
 
     Times are UTC. `okr logs level` changes the level of a running service.
     """
@@ -68,7 +68,7 @@ def level(
     period: Annotated[str, typer.Option("--for", metavar="PERIOD", help="How long, such as 10m; at most 1d.")] = "10m",
     reset: Annotated[bool, typer.Option("--reset", help="Return to the level of OKR_LOG_LEVEL.")] = False,
 ) -> None:
-    """Change the level of a running service for a while. It returns to OKR_LOG_LEVEL by itself."""
+    """Change the level of a running service temporarily. It reverts to OKR_LOG_LEVEL automatically."""
     from infra.logs import level as levels
     from infra.logs.query import duration
     from lakehouse.errors import PermanentError

@@ -51,21 +51,20 @@ class Monitoring:
 
 def configuration(monitoring: Monitoring) -> str:
     """Return prometheus.yml."""
-    environment = Environment(  # nosec B701 -- not HTML; values are written as JSON, which is YAML
+    return _templates().get_template("prometheus.yml.j2").render(monitoring=monitoring)
+
+
+def probe_modules(ca_file: Path | None) -> str:
+    """Return the blackbox exporter's configuration. `ca_file` has all authorities of targets, or is None for HTTP."""
+    return _templates().get_template("blackbox.yml.j2").render(probe_authorities=ca_file or "")
+
+
+def _templates() -> Environment:
+    return Environment(  # nosec B701 -- not HTML; values are written as JSON, which is YAML
         loader=PackageLoader("infra.prometheus", "."),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         autoescape=False,  # noqa: S701 -- not HTML
         keep_trailing_newline=True,
-    )
-    return environment.get_template("prometheus.yml.j2").render(monitoring=monitoring)
-
-
-def probe_modules(ca_file: Path | None) -> str:
-    """Return the blackbox exporter's configuration: GET must be answered with 2xx, without a redirect."""
-    tls = f"\n      tls_config:\n        ca_file: {ca_file}" if ca_file else ""
-    return (
-        "modules:\n  okr:\n    prober: http\n    timeout: 5s\n    http:\n      follow_redirects: false\n"
-        f"      preferred_ip_protocol: ip4{tls}\n"
     )

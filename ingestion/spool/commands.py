@@ -2,11 +2,12 @@
 
 import json
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lakehouse.errors import RetryableError
+from lakehouse.errors import PermanentError, RetryableError
 from lakehouse.kafka_connection import KafkaConnection
 from lakehouse.settings import load_settings
 
@@ -73,6 +74,26 @@ def drain(
             f"Events still waiting: {left}. None has been lost. Check the broker (`make status`) and run the command "
             "again."
         )
+
+
+@app.command("measure")
+def measure(
+    folder: Annotated[Path, typer.Option(help="The folder that has the state folders of all services.")],
+) -> None:
+    """Write the state of all services' spools to spools.prom in OKR_METRICS_DIR. Servers do it every 2 minutes."""
+    from ingestion.spool.measure import spools_of_services, write_metrics
+    from ingestion.spool.store import Limits
+
+    settings = load_settings()
+    states = spools_of_services(folder, Limits(settings.spool_events, settings.spool_bytes))
+    try:
+        path = write_metrics(settings.metrics_dir, states)
+    except OSError as error:
+        raise PermanentError(
+            f"The metrics of spools cannot be written ({error}). Expected OKR_METRICS_DIR ({settings.metrics_dir}) to "
+            "be a folder in which this user may write."
+        ) from error
+    typer.echo(f"{path} has {len(states)} spools.")
 
 
 def _as_json(rejected: "list[tuple[SpooledEvent, str]]") -> list[dict[str, str | int]]:

@@ -134,10 +134,7 @@ class Spool:
         if not self.path.exists():
             return SpoolState(0, 0, 0, 0.0, 0.0)
         with self._reading() as connection:
-            events, size, rejected, oldest_at = connection.execute(_sql("select_state")).fetchone()
-        age = 0.0 if oldest_at is None else max(0.0, time.time() - oldest_at)
-        fill_ratio = max(events / self._limits.events, size / self._limits.bytes)
-        return SpoolState(events - rejected, rejected, size, age, fill_ratio)
+            return read_state(connection, self._limits)
 
     @contextmanager
     def draining(self, limit_seconds: float) -> Iterator[bool]:
@@ -237,6 +234,14 @@ class Spool:
             if is_empty and connection.execute("PRAGMA freelist_count").fetchone()[0] > WAL_PAGES:
                 connection.executescript("PRAGMA incremental_vacuum")  # `execute` would free only one page
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+
+def read_state(connection: sqlite3.Connection, limits: Limits) -> SpoolState:
+    """Return the state of an open spool."""
+    events, size, rejected, oldest_at = connection.execute(_sql("select_state")).fetchone()
+    age = 0.0 if oldest_at is None else max(0.0, time.time() - oldest_at)
+    fill_ratio = max(events / limits.events, size / limits.bytes)
+    return SpoolState(events - rejected, rejected, size, age, fill_ratio)
 
 
 def spooled_sources(folder: Path) -> list[str]:

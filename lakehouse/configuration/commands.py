@@ -13,6 +13,7 @@ app = typer.Typer()
 group = typer.Typer(no_args_is_help=True, help="Check and show the settings.")
 app.add_typer(group, name="config")
 
+WORDS = {True: "ok  ", False: "FAIL", None: "-   "}  # of an attempt to connect
 Required = Annotated[
     list[str] | None, typer.Option("--require", help="A setting that must not be empty. Repeat it for several.")
 ]
@@ -44,15 +45,15 @@ def check(require: Required = None) -> None:
 def connect() -> None:
     """Connect to each server in the settings, and show how it is encrypted, or why it fails.
 
-    Exits with status 1 if a connection fails.
+    Exits with status 1 if a connection fails. Servers that this host does not use are not tried.
     """
     from lakehouse.configuration.connections import attempts
     from lakehouse.settings import load_settings
 
     failed = 0
     for attempt in attempts(load_settings()):
-        typer.echo(f"{'ok  ' if attempt.is_connected else 'FAIL'}  {attempt.setting}  {attempt.server}  {attempt.text}")
-        failed += not attempt.is_connected
+        typer.echo(f"{WORDS[attempt.is_connected]}  {attempt.setting}  {attempt.server}  {attempt.text}")
+        failed += attempt.is_connected is False
     if failed:
         raise typer.Exit(1)
 

@@ -1,16 +1,20 @@
-"""Connect to each server that the settings name, and say whether the connection is encrypted or why it fails."""
+"""Connect to each server that the settings name, and say whether the connection is encrypted or why it fails.
+
+The settings of servers are the same on all hosts, so some name a server that this host does not use: those are skipped.
+"""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from lakehouse.client_tls import ClientTls
-from lakehouse.configuration.requirements import DSNS, PAGES, REDIS_URLS
+from lakehouse.configuration.requirements import DSNS, PAGES, REDIS_URLS, is_this_host
 from lakehouse.connection_limits import Limits
 from lakehouse.errors import OkrError, RetryableError
 from lakehouse.http_client import http_client
-from lakehouse.kafka_connection import KafkaConnection
+from lakehouse.kafka_connection import KafkaConnection, SecurityProtocol
 from lakehouse.redis_connection import new_client, redis_address
 from lakehouse.settings import Settings
 from lakehouse.tls_problems import tls_problem
@@ -19,21 +23,29 @@ from lakehouse.warehouse import connect, parts_of
 LIMIT_S = 5.0
 LIMITS = Limits(statement_s=5, lock_s=5, idle_s=5)
 NOT_ENCRYPTED = "not encrypted"
+UNITS = Path("/etc/systemd/system")
+ALL_SERVICES = "okr.target"  # its unit is on each server, and the folder of what it starts says what this host runs
+UNIT_OF_PAGE = {"airflow_url": "okr-airflow-api-server.service", "mlflow_url": "okr-mlflow.service"}
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """The result of connecting to the server of a setting. `text` is the encryption, or why the connection failed."""
+    """The result of connecting to the server of a setting.
+
+    `text` is the encryption, why the connection failed, or why it was not tried: then `is_connected` is None.
+    """
 
     setting: str
     server: str
     text: str
-    is_connected: bool
+    is_connected: bool | None
 
 
 def attempts(settings: Settings) -> Iterator[Attempt]:
     """Yield one attempt for each setting that names a server, in a fixed order."""
-    if settings.kafka_bootstrap:
+    if _has_no_login(settings):
+        yield _skipped("kafka_bootstrap", settings.kafka_bootstrap, "this host has no user and password of Kafka")
+    elif settings.kafka_bootstrap:
         yield _attempt("kafka_bootstrap", settings.kafka_bootstrap, partial(_kafka, settings))
     for field in DSNS:
         dsn = getattr(settings, field).get_secret_value()
@@ -45,7 +57,10 @@ def attempts(settings: Settings) -> Iterator[Attempt]:
             server = f"{urlsplit(url).hostname}:{urlsplit(url).port}"
             yield _attempt(field, server, partial(_redis, redis_address(settings, field)))
     for field in PAGES:
-        if url := getattr(settings, field):
+        url = getattr(settings, field)
+        if url and _runs_elsewhere(url, UNIT_OF_PAGE[field]):
+            yield _skipped(field, url, f"{UNIT_OF_PAGE[field]} is not enabled on this host")
+        elif url:
             yield _attempt(field, url, partial(_http, url, ClientTls.of(settings)))
 
 
@@ -58,6 +73,22 @@ def _attempt(field: str, server: str, run: Callable[[], str]) -> Attempt:
     except Exception as error:  # client libraries raise their own errors
         text = tls_problem(error, server) or f"{type(error).__name__}: {' '.join(str(error).split())}"
         return Attempt(setting, server, text, is_connected=False)
+
+
+def _skipped(field: str, server: str, reason: str) -> Attempt:
+    return Attempt(f"OKR_{field.upper()}", server, f"not tried: {reason}", is_connected=None)
+
+
+def _has_no_login(settings: Settings) -> bool:
+    needs_login = settings.kafka_bootstrap and settings.kafka_security_protocol is SecurityProtocol.SASL_SSL
+    return bool(needs_login) and not settings.kafka_user and not settings.kafka_password.get_secret_value()
+
+
+def _runs_elsewhere(url: str, unit: str) -> bool:
+    """Return whether a page has a loopback address, but this server does not run it."""
+    if not is_this_host(urlsplit(url).hostname or "") or not (UNITS / ALL_SERVICES).is_file():
+        return False
+    return not (UNITS / f"{ALL_SERVICES}.wants" / unit).is_symlink()
 
 
 def _kafka(settings: Settings) -> str:

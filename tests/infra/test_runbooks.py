@@ -4,6 +4,7 @@ tests/ops/runbooks runs the commands on a stack that is broken in these ways.
 """
 
 import re
+from fnmatch import fnmatch
 
 import pytest
 import typer
@@ -23,9 +24,13 @@ ALERTS = [
 # Units of Debian's packages and of Kafka's (infra/kafka); the others are ours.
 FOREIGN_UNITS = {
     "nginx", "postgresql", "postgresql@18-main", "redis-server", "kafka", "prometheus", "prometheus-alertmanager",
+    "prometheus-node-exporter",
     "systemd-timesyncd",
 }  # fmt: skip
-ACTIONS = {"start", "stop", "restart", "reload", "status", "show", "reset-failed", "list-units", "list-timers"}
+READING = {"status", "show", "list-units", "list-timers"}
+ACTIONS = READING | {"start", "stop", "restart", "try-restart", "reload", "reset-failed"}
+# What other users of a server cannot read: its journal, the socket of the API, secrets, and the folders of services.
+PRIVATE = re.compile(r"\bjournalctl\b|--unix-socket|/etc/okr/secrets|/root/|/var/lib/okr/\w+/|\bnginx -t\b")
 CHANGES = re.compile(
     r"\b(restart|start|stop|resume|rollback|drain|apply|rotate|new|maintain|repair|clear|migrate|up|down|rm|delete|"
     r"vacuum\S*|terminate_backend|reset)\b"
@@ -109,12 +114,13 @@ def test_every_unit_exists_and_every_action_is_known():
         for words in words_after(re.sub(r"'(okr-[\w@*.-]+)'", r"\1", line.text), "systemctl"):
             action, *names = [word for word in words if not word.startswith("-")]
             assert action in ACTIONS, line
+            assert action in READING or "sudo systemctl " in line.text, f"{line}: only root may do this"
             for name in names:
                 seen += 1
                 if name in FOREIGN_UNITS or name in {"okr-*", "okr-*.timer"}:
                     continue
                 file = re.sub(r"@.*", "@", name)
-                known = {file, f"{file}.service", f"{file}.target", f"{file}.timer"} & units
+                known = [unit for unit in units if fnmatch(unit.rpartition(".")[0], file) or unit == file]
                 assert known, f"{line}: there is no unit {name}"
     assert seen > 40
 
@@ -125,6 +131,17 @@ def test_every_journal_is_that_of_a_unit():
         for name in re.findall(r"-u '?([\w@*.-]+)", line.text) if "journalctl" in line.text else ():
             unit = re.sub(r"@.*", "", name)
             assert unit in units | FOREIGN_UNITS or name == "okr-*", line
+
+
+def test_what_only_root_can_read_is_read_by_root():
+    private = [line for line in ALL_LINES if line.where == SERVER and PRIVATE.search(line.text)]
+    assert len(private) > 15
+    assert not [str(line) for line in private if not re.search(r"\bsudo |\bssh root@", line.text)]
+
+
+def test_no_journal_is_searched_by_priority():
+    """Lines of our services have the priority 6 in the journal, whatever their level: `okr logs --level` reads it."""
+    assert not [str(line) for line in ALL_LINES if re.search(r"journalctl .*(-p |--priority)", line.text)]
 
 
 def test_every_service_of_the_local_stack_exists():

@@ -8,9 +8,12 @@ TOKEN = "/etc/prometheus/api-token"  # noqa: S105 -- the path of a file
 
 
 def monitoring_jobs(
-    hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]], api_url: str
+    hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]], api_url: str, own: str
 ) -> list[dict[str, Any]]:
-    """Return the jobs: one for each exporter, the metrics collector, the API of each host, and probes from outside."""
+    """Return the jobs of the Prometheus on the host `own`.
+
+    They are: each exporter, the metrics collector, the API of each host, probes of the public address, and itself.
+    """
     jobs = [_job(name, []) for name in ("okr", "api", *PORTS)]
     by_name = {job["name"]: job for job in jobs}
     by_name["api"] |= {"server_name": "okr-api", "token_file": TOKEN}
@@ -23,13 +26,13 @@ def monitoring_jobs(
             by_name["okr"]["targets"].append(_target(f"{host}:{address.rpartition(':')[2]}", host))
         if port := settings.get("OKR_PROXY_INTERNAL_PORT"):
             by_name["api"]["targets"].append(_target(f"{host}:{port}", host))
-    own = [
-        {**_job(name, [_target(f"127.0.0.1:{port}", "monitoring")]), "scheme": "http"}
+    itself = [
+        {**_job(name, [_target(f"127.0.0.1:{port}", own)]), "scheme": "http"}
         for name, port in (("prometheus", 9090), ("alertmanager", 9093))
     ]
     probes = {**_job("probe", [_target(f"{api_url}/livez", api_url)]), "scheme": "http", "path": "/probe"}
     probe_jobs = [{**probes, "prober": "127.0.0.1:9115"}] if api_url else []
-    return [job for job in jobs if job["targets"]] + own + probe_jobs
+    return [job for job in jobs if job["targets"]] + itself + probe_jobs
 
 
 def _job(name: str, targets: list[dict[str, str]]) -> dict[str, Any]:

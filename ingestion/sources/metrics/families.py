@@ -33,6 +33,7 @@ FAMILIES: Mapping[str, Family] = {
     "okr_measurement_up": Family("Whether a measurement succeeded; its metrics are missing if not.", ("measurement",)),
     "okr_measurement_duration_seconds": Family("How long its newest try took.", ("measurement",)),
     "okr_component_up": Family("Whether a part of the platform responds.", ("component",)),
+    "okr_kafka_partitions": Family("Partitions of Kafka that are under-replicated or offline.", ("state",)),
     "okr_service_starts_total": Family("Starts of a service by the local supervisor.", ("unit",)),
     "okr_spool_waiting_events": Family("Events on this host's disk that wait for the broker.", ("spool",)),
     "okr_spool_rejected_events": Family("Events that the broker permanently rejected.", ("spool",)),

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterator
 
+from ingestion.sources.metrics.families import Reading
+from ingestion.sources.metrics.kafka_cluster import cluster_readings
 from lakehouse.connection_limits import CONSUMER
 from lakehouse.contracts.app_metric import AppMetricSampled
 from lakehouse.kafka_connection import KafkaConnection
@@ -12,12 +14,15 @@ from lakehouse.warehouse import connect
 ANSWER_SECONDS = 3.0
 
 
-def kafka_up(kafka: KafkaConnection, instance: str) -> Iterator[AppMetricSampled]:
-    """Yield whether the broker responds."""
-    from confluent_kafka.admin import AdminClient
+def kafka_up(kafka: KafkaConnection, instance: str) -> Iterator[AppMetricSampled | Reading]:
+    """Yield whether any broker responds and, only for Prometheus, what it says about each broker and all partitions."""
+    from confluent_kafka.admin import AdminClient, ClusterMetadata
 
     client = AdminClient(kafka.client_settings())
-    yield _up("kafka", instance, lambda: client.list_topics(timeout=ANSWER_SECONDS))
+    answers: list[ClusterMetadata] = []
+    yield _up("kafka", instance, lambda: answers.append(client.list_topics(timeout=ANSWER_SECONDS)))
+    for metadata in answers:
+        yield from cluster_readings(metadata)
 
 
 def postgresql_up(settings: Settings, instance: str) -> Iterator[AppMetricSampled]:

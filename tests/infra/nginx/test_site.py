@@ -1,15 +1,20 @@
 """The values of nginx's configuration on a server, and what nginx must not get."""
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from starlette.responses import Response
+from starlette.types import Message, Receive, Scope, Send
 
 from infra.nginx import site as module
 from infra.nginx.server_site import server_site
 from infra.nginx.site import configuration, web_folder
 from lakehouse.errors import PermanentError
 from lakehouse.settings import Settings
+from serving.http.request_guard import RequestGuard
+from serving.limits.rate_limit_enforcement import Charge
 
 SERVER = Settings(
     api_url="https://okr.example.org",
@@ -107,3 +112,39 @@ def test_no_block_of_the_configuration_lacks_its_security_headers() -> None:
             continue
         assert block.count("add_header Strict-Transport-Security") == 1, block
         assert block.count("add_header X-Request-ID") == 1, block
+
+
+@pytest.mark.parametrize(("host", "status"), [("set by nginx", 200), ("app-1.example.org:8443", 400)])
+def test_the_api_accepts_the_host_header_with_which_prometheus_reaches_it(host: str, status: int) -> None:
+    """Prometheus sends the name of the app host. The guard of the API accepts only that of OKR_API_URL."""
+    site = server_site(
+        SERVER.model_copy(update={"proxy_public": False, "proxy_internal_port": 8443, "ca_file": "/etc/okr/tls/ca.pem"})
+    )
+    block = configuration(site).partition("location = /_monitoring/metrics {")[2].partition("}")[0]
+    sent = block.partition("proxy_set_header Host ")[2].partition(";")[0] if host == "set by nginx" else host
+    assert answered(SERVER.api_url, sent) == status
+
+
+def answered(api_url: str, host: str) -> int:
+    """Return the status of GET /metrics behind the guard."""
+    statuses: list[int] = []
+
+    async def metrics(scope: Scope, receive: Receive, send: Send) -> None:
+        await Response("metrics")(scope, receive, send)
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Message) -> None:
+        statuses.extend([message["status"]] if message["type"] == "http.response.start" else [])
+
+    def admit(*_: object) -> Charge:
+        raise AssertionError("/metrics has no rate limit")
+
+    guard = RequestGuard(metrics, api_url=api_url, admit=admit, observe=lambda *_: None, log=lambda _: None)
+    scope = {
+        "type": "http", "method": "GET", "path": "/metrics", "query_string": b"", "client": None,
+        "headers": [(b"host", host.encode())],
+    }  # fmt: skip
+    asyncio.run(guard(scope, receive, send))
+    return statuses[0]

@@ -12,11 +12,12 @@ from infra.local import monitoring
 from infra.local.monitoring import MONITORING, check_programs, local_monitoring
 from infra.local.stack import prepare_stack
 from infra.prometheus import programs
-from infra.prometheus.configuration import Monitoring, configuration
+from infra.prometheus.configuration import Monitoring, configuration, probe_modules
 from infra.server.filter_plugins.monitoring_jobs import PORTS, monitoring_jobs
 from lakehouse.errors import PermanentError
 from serving.observability.metrics import REGISTRY
 
+ROLE = Path("infra/server/roles/monitoring")
 INVENTORY = Path("infra/server/inventory.example.yml")
 
 
@@ -64,12 +65,17 @@ def test_a_stack_without_monitoring_serves_no_metrics(tmp_path: Path) -> None:
     assert not prepare_stack(tmp_path / "state", monitoring=False).env["OKR_METRICS_ADDRESS"]
 
 
-def test_the_jobs_of_the_example_inventory_are_those_of_its_hosts() -> None:
+def server_configuration() -> str:
+    """Return prometheus.yml of the monitoring host in the example inventory."""
     inventory = yaml.safe_load(INVENTORY.read_text(encoding="utf-8"))["okr"]
     hosts = {host: {**inventory["vars"], **variables} for host, variables in inventory["hosts"].items()}
     url = inventory["vars"]["okr_settings"]["OKR_API_URL"]
-    jobs = monitoring_jobs(hosts, hosts, url)
-    text = configuration(Monitoring("test", jobs, ca_file=Path("/ca.pem")))  # type: ignore[arg-type]
+    jobs = monitoring_jobs(hosts, hosts, url, "monitoring-1.example.org")
+    return configuration(Monitoring("test", jobs, ca_file=Path("/ca.pem")))  # type: ignore[arg-type]
+
+
+def test_the_jobs_of_the_example_inventory_are_those_of_its_hosts() -> None:
+    text = server_configuration()
     found = {
         name: [target for config in job["static_configs"] for target in config["targets"]]
         for name, job in jobs_of(text).items()
@@ -77,7 +83,7 @@ def test_the_jobs_of_the_example_inventory_are_those_of_its_hosts() -> None:
     assert found == {
         "okr": ["app-1.example.org:9464"],
         "api": ["app-1.example.org:8443"],
-        "node": [f"{zone}-1.example.org:9100" for zone in ("edge", "app", "data")],
+        "node": [f"{zone}-1.example.org:9100" for zone in ("edge", "app", "data", "monitoring")],
         "postgres": ["data-1.example.org:9187"],
         "redis": ["data-1.example.org:9121"],
         "prometheus": ["127.0.0.1:9090"],
@@ -85,6 +91,20 @@ def test_the_jobs_of_the_example_inventory_are_those_of_its_hosts() -> None:
         "probe": ["https://okr.example.org/livez"],
     }
     assert jobs_of(text)["api"]["tls_config"]["server_name"] == "okr-api"
+    own = jobs_of(text)["alertmanager"]["static_configs"][0]["labels"]
+    assert own == {"instance": "monitoring-1.example.org"}, "alerts name the host on which to look"
+
+
+def test_the_prober_trusts_the_authority_that_has_signed_the_public_certificate() -> None:
+    """The own one (docs/installation.md) or a public one: without a handshake, no expiry is known either."""
+    modules = yaml.safe_load(probe_modules(Path("/etc/prometheus/probe-authorities.pem")))["modules"]
+    assert modules["okr"]["http"]["tls_config"] == {"ca_file": "/etc/prometheus/probe-authorities.pem"}
+    assert "tls_config" not in yaml.safe_load(probe_modules(None))["modules"]["okr"]["http"]
+    tasks = yaml.safe_load((ROLE / "tasks/prometheus.yml").read_text(encoding="utf-8"))
+    read = next(task for task in tasks if "ansible.builtin.slurp" in task)
+    assert read["loop"] == ["{{ okr_config }}/tls/ca.pem", "/etc/ssl/certs/ca-certificates.crt"]
+    variables = yaml.safe_load((ROLE / "vars/main.yml").read_text(encoding="utf-8"))
+    assert variables["monitoring_probe_authorities"] == "/etc/prometheus/probe-authorities.pem"
 
 
 def test_the_firewall_lets_prometheus_reach_every_exporter() -> None:

@@ -105,7 +105,7 @@ def test_the_units_that_a_deployment_changes_exist() -> None:
     }
     others = {
         "okr-migrate@.service", "okr-maintenance.service", "okr-certificates.service", "okr-backup.service",
-        "okr-backup-log.service", "okr-backup-verify.service",
+        "okr-backup-log.service", "okr-backup-verify.service", "okr-spools.service",
     }  # fmt: skip
     assert len(names) == len(list(UNITS.glob("*.service"))) - len(others), "each process is handed over"
 

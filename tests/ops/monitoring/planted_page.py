@@ -31,8 +31,10 @@ pg_stat_database_numbackends{{datname="okr"}} 95
 pg_settings_max_connections{{server="s"}} 100
 redis_memory_used_bytes 95
 redis_memory_max_bytes 100
-kafka_under_replicated_partitions 2
-kafka_offline_partitions 1
+okr_kafka_partitions{{state="under-replicated"}} 2
+okr_kafka_partitions{{state="offline"}} 1
+node_systemd_unit_state{{name="okr-backup.service",state="failed"}} 1
+okr_spool_oldest_seconds{{spool="okr-files"}} 4000
 okr_feature_drift_psi{{{MODEL},feature="pace"}} 0.6
 okr_prediction_drift_psi{{{MODEL}}} 0.6
 """

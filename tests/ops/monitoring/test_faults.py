@@ -47,15 +47,16 @@ FAILING_RULE = 'groups: [{name: broken, rules: [{record: "a:b:c", expr: "up * on
 PLANTED = {
     "HostHighCpu", "HostHighMemory", "HostDiskFull", "HostDiskFullSoon", "HostClockSkew", "PostgresConnectionsHigh",
     "RedisMemoryHigh", "KafkaUnderReplicated", "KafkaOfflinePartitions", "FeatureDrift", "PredictionDrift",
+    "UnitFailed", "SpoolOld",
 }  # fmt: skip
 ROWS = """
 INSERT INTO ops.gate_result (gate, run_id, validated_at, passed, checked_rows, expectations, failed, report)
 VALUES ('marts', 'r1', now(), false, 100, 9, 2, '{"suites": []}');
 INSERT INTO ops.publication
-    (published_at, data_as_of, offsets, dbt_run_id, gate, rows, is_current, rolled_back_at)
+    (published_at, data_as_of, offsets, dbt_run_id, gate, rows, is_current, rolled_back_at, model_version)
 VALUES
-    (now() - interval '27 hours', now(), '{}', 'r0', '{}', '{}', true, NULL),
-    (now() - interval '6 hours', now(), '{}', 'r1', '{}', '{}', false, now() - interval '5 hours');
+    (now() - interval '27 hours', now() - interval '4 days', '{}', 'r0', '{}', '{}', true, NULL, '7'),
+    (now() - interval '6 hours', now(), '{}', 'r1', '{}', '{}', false, now() - interval '5 hours', '7');
 """
 FORECASTS = """
 CREATE TABLE marts.fct_prediction AS
@@ -189,7 +190,7 @@ def _plant_rows(watched: Watched) -> None:
     record(dsn, StepFailure("model_training_dag", "r2", "train", now, "why"))
     watched.expect("a refused gate", "GateRefused")
     watched.expect("failed steps", "PipelineFailed", "BackgroundDagFailed")
-    watched.expect("a publication of yesterday and a rollback", "PublicationStale", "PublicationHeld")
+    watched.expect("a publication of yesterday and a rollback", "PublicationStale", "PublicationHeld", "SourceSilent")
     watched.expect("forecasts no better than a coin", "ModelDegraded", "ModelMiscalibrated")
 
 

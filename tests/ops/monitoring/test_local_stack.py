@@ -32,8 +32,8 @@ LATER = {
     "okr_certificate_expiry_timestamp_seconds", "okr_events_not_persisted_total", "okr_feature_drift_psi",
     "okr_prediction_drift_psi", "okr_shadow_requests_total", "okr_http_refusals_total", "okr_model_rows_total",
     "okr_model_duration_seconds", "okr_served_probability", "okr_forecast_cache_lookups_total",
-    "node_systemd_service_restart_total", "node_timex_offset_seconds", "probe_ssl_earliest_cert_expiry",
-    "redis_evicted_keys_total", "kafka_bytes_out_total",
+    "node_systemd_service_restart_total", "node_systemd_unit_state", "node_timex_offset_seconds",
+    "probe_ssl_earliest_cert_expiry", "redis_evicted_keys_total", "kafka_bytes_out_total",
 }  # fmt: skip
 PREFIXES = ("okr_ledger_", "okr_gate_", "okr_publication_", "okr_step_", "okr_forecast_", "okr_key_results")
 

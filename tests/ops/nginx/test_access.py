@@ -8,7 +8,9 @@ import httpx
 import psycopg
 import pytest
 
+from infra.local.ports import choose
 from tests.ops.nginx.conftest import Api
+from tests.ops.nginx.proxies import USER, Host, running
 from tests.ops.nginx.test_forwarding import STATUS
 
 TOOLS = ("airflow", "mlflow")
@@ -169,3 +171,23 @@ def test_a_login_that_cannot_be_checked_is_a_503(api: Api, sites: Path) -> None:
         finally:
             current.symlink_to(api.socket.name)
         assert lead.get("/catalog/").status_code == 200
+
+
+def test_prometheus_reads_the_metrics_of_the_api_by_the_name_of_its_host(api: Api, host: Host) -> None:
+    """Its Host header is that of the target, such as app-1.example.org:8443."""
+    names = ("okr-api", "localhost")
+    internal = host.authority.issue("okr-api", names, owner=USER, is_client=True)
+    prometheus = host.authority.issue("okr-monitoring", ("okr-monitoring",), is_client=True)
+    port = choose(set())
+    site = host.site(
+        api.proxy.site.api_server, authority=api.proxy.site.authority, https_listen=(), http_listen=(),
+        internal_listen=(f"127.0.0.1:{port}",), internal_certificate=internal.certificate, internal_key=internal.key,
+        authority_file=host.authority.file,
+    )  # fmt: skip
+    context = host.context()
+    context.load_cert_chain(prometheus.certificate, prometheus.key)
+    headers = {"Authorization": f"Bearer {api.settings.require('metrics_token')}"}
+    with running(host, site), httpx.Client(verify=context, trust_env=False, timeout=30) as client:
+        answer = client.get(f"https://localhost:{port}/metrics", headers=headers)
+        assert (answer.status_code, "okr_http_request_duration_seconds" in answer.text) == (200, True)
+        assert client.get(f"https://localhost:{port}/metrics").status_code == 401

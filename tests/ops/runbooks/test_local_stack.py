@@ -35,6 +35,7 @@ ELSEWHERE = {
     "restore": "tests/ops/backup/test_drills.py",
     "secret-in-history": "changes the index of this repository; tests/ops/delivery/test_hooks.py",
     "rotate-certificates": "tests/infra/certificates",
+    "secret-lost": "runs the playbook, as tests/ops/server does",
     "backup-stale": "tests/ops/backup",
     "backup-unverified": "tests/ops/backup",
 }

@@ -165,6 +165,7 @@ def _variables(stack: Stack) -> dict[str, object]:
         "OKR_LAKE_URI": "/var/lib/okr/lake",
         "OKR_MLFLOW_ARTIFACTS": "/var/lib/okr/models",
         "OKR_SITES_DIR": "/var/lib/okr/sites",
+        "OKR_METRICS_DIR": "/var/lib/okr/metric-files",
         "OKR_AIRFLOW_URL": f"http://127.0.0.1:{airflow}",
         "OKR_PORT_AIRFLOW": airflow,
         "OKR_MLFLOW_URL": f"http://127.0.0.1:{mlflow}",

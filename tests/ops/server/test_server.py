@@ -20,7 +20,7 @@ from tests.polling import until
 
 pytestmark = pytest.mark.timeout(900)  # the server is provisioned in the first test
 CheckIn = Callable[[int], EncodedEvent]
-TIMERS = ("okr-maintenance.timer", "okr-certificates.timer")
+TIMERS = ("okr-maintenance.timer", "okr-certificates.timer", "okr-spools.timer")
 SETTINGS = "/etc/okr/okr.env"
 
 

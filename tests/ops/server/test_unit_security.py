@@ -53,7 +53,9 @@ def exposure(root: Path, unit: str) -> float:
     return float(shown.rpartition(": ")[2].split()[0])
 
 
-@pytest.mark.parametrize("unit", [*services(), "okr.target", "okr-maintenance.timer", "okr-certificates.timer"])
+@pytest.mark.parametrize(
+    "unit", [*services(), "okr.target", "okr-maintenance.timer", "okr-certificates.timer", "okr-spools.timer"]
+)
 def test_systemd_accepts_each_unit(installed: Path, unit: str) -> None:
     command = ["systemd-analyze", "verify", f"--root={installed}", "--man=no", "--recursive-errors=no", unit]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -24,7 +24,8 @@ from tests.ops.certificates import CertificateAuthority, ServerCertificate, expi
 
 START_SECONDS = 60
 ADMIN = "okr-admin"
-LISTENERS = ("CLIENTS", "EXPIRED", "OTHERHOST", "PLAINTEXT")
+LISTENERS = ("CLIENTS", "EXPIRED", "OTHERHOST", "PLAINTEXT", "SHORT")
+REAUTHENTICATION_MS = 2_000  # of the listener SHORT
 SMALL = {
     "offsets.topic.num.partitions": 1, "group.initial.rebalance.delay.ms": 0, "num.network.threads": 2,
     "num.io.threads": 2, "background.threads": 2,
@@ -94,6 +95,8 @@ def _settings(folder: Path, ports: dict[str, int], authority: CertificateAuthori
         "log.dirs": str(folder / "data"),
         "ssl.keystore.location": good.both,
         "ssl.truststore.location": authority.file,
+        **_listener("short", good),
+        "listener.name.short.scram-sha-512.connections.max.reauth.ms": REAUTHENTICATION_MS,
         **_listener("expired", authority.issue("kafka-expired", ends_at=expired())),
         **_listener("otherhost", authority.issue("kafka-otherhost", ["kafka.example.org"])),
     }
