@@ -307,7 +307,7 @@ def test_no_backup_contains_its_own_password_or_the_key_of_personal_fields(saved
 
 
 def test_the_received_log_is_removed_once_no_restore_needs_it(saved: Platform) -> None:
-    """A base backup begins with the checkpoint before it, that of the run before, and each run completes two segments."""
+    """A base backup begins at the checkpoint of the run before, and each run completes two segments."""
     for _ in range(4):
         saved.okr(*RUN)
     assert len(segments(saved.state / "backup" / "wal")) <= 5
