@@ -87,6 +87,10 @@ GRANT okr_service TO okr_owner, okr_loader, okr_transform, okr_serving, okr_orga
 -- A restore point is a mark in the write-ahead log at which the lake and the warehouse agree.
 ALTER ROLE okr_backup REPLICATION;
 GRANT pg_read_all_data TO okr_backup;
-GRANT EXECUTE ON FUNCTION pg_create_restore_point(text), pg_switch_wal() TO okr_backup;
+-- Only once: a repeated GRANT would write to the function catalogue at each start.
+SELECT format('GRANT EXECUTE ON FUNCTION %s TO okr_backup', missing.signature)
+FROM (VALUES ('pg_create_restore_point(text)'), ('pg_switch_wal()')) AS missing (signature)
+WHERE NOT has_function_privilege('okr_backup', missing.signature, 'EXECUTE')
+\gexec
 
 \ir ../analysts/analyst_rights.sql
