@@ -29,11 +29,21 @@ ROOT = Path(lakehouse.__file__).parents[1]
 PACKAGES = ("lakehouse", "ingestion", "expectations", "ml", "serving", "dags", "infra")
 # The only module that may call each of these; all other code uses that module.
 PLACES = {
-    "threading.Thread": {"lakehouse/background.py"},
+    # One reads a program's messages and ends with it. The other is part of logging, which BackgroundThread needs.
+    "threading.Thread": {
+        "lakehouse/background.py",
+        "infra/backup/program_output.py",
+        "lakehouse/log_records/levels.py",
+    },
     # One kills a child, the other cancels a statement of a migration; both end with their block.
     "threading.Timer": {"infra/demo/okr_command.py", "infra/migrations/online.py"},
     "httpx.Client": {"lakehouse/http_client.py"},
-    "psycopg.connect": {"infra/local/postgres.py"},  # checks the superuser's login, with a timeout of three seconds
+    # One checks the superuser's login, with a timeout of three seconds. The others read a server of their own.
+    "psycopg.connect": {
+        "infra/local/postgres.py",
+        "infra/backup/restored_postgres.py",
+        "infra/backup/temporary_server.py",
+    },
 }
 
 

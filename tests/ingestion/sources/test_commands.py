@@ -25,7 +25,7 @@ from lakehouse.settings import Settings
 from tests.ingestion import crash
 
 RUNNER = CliRunner()
-OKR = "from ingestion.sources.commands import app; app()"
+OKR = "from lakehouse.logs import configure_logging; configure_logging(); from ingestion.sources.commands import app; app()"
 
 
 @pytest.fixture

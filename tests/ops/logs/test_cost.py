@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr
 from datetime import UTC, datetime
 from statistics import median
 
@@ -22,10 +23,9 @@ LINES, ROUNDS = 20_000, 5
 
 
 @pytest.fixture
-def null(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.TextIOWrapper]:
+def null() -> Iterator[io.TextIOWrapper]:
     """A standard error that keeps nothing."""
-    with open(os.devnull, "w", encoding="utf-8") as file:  # noqa: PTH123 -- a device
-        monkeypatch.setattr(sys, "stderr", file)
+    with open(os.devnull, "w", encoding="utf-8") as file, redirect_stderr(file):  # noqa: PTH123 -- a device
         yield file
     configure_test_logs()
     LEVELS_IN_FORCE.apply(Rules())

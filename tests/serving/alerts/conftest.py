@@ -10,7 +10,7 @@ from tests.serving.alerts.fake_alertmanager import RUNBOOKS, FakeAlertmanager
 from tests.serving.live_server import Api, serving
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def alertmanager() -> Iterator[FakeAlertmanager]:
     """A server that answers like Alertmanager's API."""
     manager = FakeAlertmanager()
@@ -22,7 +22,7 @@ def alertmanager() -> Iterator[FakeAlertmanager]:
     manager.server.server_close()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def asking(
     published: Settings, redis_server: Settings, kafka: Settings, alertmanager: FakeAlertmanager
 ) -> Iterator[Api]:
