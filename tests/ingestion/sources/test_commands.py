@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -25,7 +26,12 @@ from lakehouse.settings import Settings
 from tests.ingestion import crash
 
 RUNNER = CliRunner()
-OKR = "from lakehouse.logs import configure_logging; configure_logging(); from ingestion.sources.commands import app; app()"
+OKR = "\n".join(
+    [
+        "from lakehouse.logs import configure_logging; configure_logging()",
+        "from ingestion.sources.commands import app; app()",
+    ]
+)
 
 
 @pytest.fixture
@@ -143,7 +149,7 @@ def test_metrics_are_sent_until_sigterm(kafka: Settings, environment: Path) -> N
     before = _broker_counts(kafka.kafka_bootstrap)["okr_system_metrics"]
     process = subprocess.Popen(
         [sys.executable, "-c", OKR, "produce", "metrics", "--interval", "0.2"],
-        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
         env=os.environ.copy(),
     )
@@ -152,11 +158,13 @@ def test_metrics_are_sent_until_sigterm(kafka: Settings, environment: Path) -> N
         while _broker_counts(kafka.kafka_bootstrap)["okr_system_metrics"] < before + 6 and time.monotonic() < deadline:
             time.sleep(0.2)
         process.send_signal(signal.SIGTERM)
-        printed, _ = process.communicate(timeout=20)
+        _, logged = process.communicate(timeout=20)
     finally:
         process.kill()
         process.wait()
-    sent = int(printed.split()[1])
+    stopped = re.search(r"stopped .*samples=(\d+)", logged)
+    assert stopped is not None, logged
+    sent = int(stopped[1])
 
     assert process.returncode == 0
     assert sent >= 6
