@@ -198,7 +198,7 @@ def _use_api(result: DemoResult, settings: Settings, airflow: Airflow, app: App,
 
 def _active_model_name(models: dict[str, Any]) -> str:
     active = models["active"]
-    return active["name"] if active["role"] == "prior" else f"{active['name']} version {active['version']}"
+    return "the prior" if active["role"] == "prior" else f"{active['name']} version {active['version']}"
 
 
 def _post_check_ins(result: DemoResult, settings: Settings, app: App, key_results: list[str], step: Step) -> None:

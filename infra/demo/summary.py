@@ -88,7 +88,7 @@ def _model(console: Console, result: DemoResult) -> None:
     serving = result.models["active"]
     version = next((each for each in result.models["versions"] if each["version"] == serving["version"]), None)
     if version is None:
-        console.print(f"Forecasts are served by {serving['name']}. {result.models['detail'] or ''}")
+        console.print(f"Forecasts are served by the {serving['name']}. {result.models['detail'] or ''}")
         if result.no_backtest_reason:
             console.print(f"No backtest: {result.no_backtest_reason}", highlight=False, soft_wrap=True)
         console.print()
