@@ -88,7 +88,7 @@ def test_a_killed_catch_up_finds_missing_publications_again_and_a_ledger_is_stor
 
     load(pipeline)
     publish(pipeline, **{f"p{number}": offset for number, offset in committed(pipeline).items() if offset})
-    metrics = zygote.folder / "metrics" / "ledger.prom"
+    metrics = pipeline.metrics_dir / "ledger.prom"
     ended = killed_at_each(zygote, pipeline, VERIFY, OF_VERIFY, run_id="run")
     assert ended.status == 0, ended.log
     assert ledgers(pipeline) == [len(TOPICS)], "only the complete one"
