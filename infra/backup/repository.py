@@ -181,7 +181,7 @@ class Repository:
             self._run(["forget", *snapshots])
 
     def prune(self, *, without_space: bool = False) -> None:
-        """Remove data that no snapshot contains; `without_space`: only whole files, so that none is written anew."""
+        """Remove data that no snapshot contains; `without_space`: only whole files, so that none is rewritten."""
         self._run(["prune", *(["--max-repack-size", "0"] if without_space else [])])
 
     def reserve(self) -> None:

@@ -31,7 +31,7 @@ def kept(points: Sequence[Point], days: int) -> list[Point]:
 def prune(repository: Repository, points: Sequence[Point], days: int) -> tuple[int, int]:
     """Remove all other points and what no point refers to; return how many points and snapshots were removed.
 
-    On a full disk, it uses the reserve of the repository and writes no data anew.
+    On a full disk, it uses the reserve of the repository and rewrites no data.
 
     Raises:
         RetryableError: the repository is in use or cannot be written. The command can be repeated.

@@ -6,10 +6,18 @@ They need root and the Debian packages of .ci/packages-ops.txt. A test that find
 import os
 import shutil
 from collections.abc import Callable
+from typing import NoReturn
 
 import pytest
 
 RequirePrograms = Callable[..., None]
+
+
+def missing(reason: str) -> NoReturn:
+    """Skip the test, or fail it in CI."""
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
 
 
 @pytest.fixture(scope="session")
@@ -17,12 +25,10 @@ def require_programs() -> RequirePrograms:
     """Return a function that skips the test, or fails in CI, unless the caller is root and the programs exist."""
 
     def require(*programs: str) -> None:
-        missing = [name for name in programs if shutil.which(name) is None]
-        if os.geteuid() == 0 and not missing:
-            return
-        reason = f"needs root and {', '.join(missing) or 'nothing else'}; `.ci/system-packages ops` installs programs"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+        absent = [name for name in programs if shutil.which(name) is None]
+        if os.geteuid() != 0 or absent:
+            missing(
+                f"needs root and {', '.join(absent) or 'nothing else'}; `.ci/system-packages ops` installs programs"
+            )
 
     return require

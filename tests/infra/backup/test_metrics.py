@@ -39,3 +39,4 @@ def test_a_metrics_file_that_cannot_be_written_fails_no_backup(tmp_path: Path) -
     metrics = Metrics(tmp_path, tmp_path / "metrics")
     metrics.succeeded("lake", 1)
     metrics.write()
+    assert (tmp_path / "metrics").read_bytes() == b""

@@ -45,6 +45,7 @@ def test_running_units_are_named_and_only_a_copy_is_restored_beside_them(server:
 
 def test_with_all_units_stopped_a_restore_into_a_folder_is_allowed(server: Path) -> None:
     require_stopped_server(RESTORED, while_running=False)
+    assert "active" in (server / "asked").read_text(encoding="ascii"), "systemd was asked"
 
 
 def test_if_systemd_does_not_answer_nothing_is_restored(server: Path) -> None:

@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from infra.local.ports import choose
-from tests.ops.conftest import RequirePrograms
+from tests.ops.conftest import RequirePrograms, missing
 from tests.polling import until
 
 MODULE = "github.com/VictoriaMetrics/VictoriaLogs/app/victoria-logs@v1.52.1"
@@ -32,7 +32,7 @@ def victoria_logs() -> Path:
     program = folder / "victoria-logs"
     if not program.is_file():
         if (go := shutil.which("go")) is None:
-            pytest.skip(f"needs Go, or VictoriaLogs in {program}: GOBIN={folder} go install {MODULE}")
+            missing(f"needs Go, or VictoriaLogs in {program}: GOBIN={folder} go install {MODULE}")
         subprocess.run([go, "install", MODULE], env=os.environ | {"GOBIN": str(folder)}, check=True)
     return program
 
@@ -152,7 +152,7 @@ def journal(require_programs: RequirePrograms, tmp_path: Path) -> Iterator[Journ
     """The journal of a host."""
     require_programs("journalctl")
     if not (TOOLS / "systemd-journal-upload").exists():
-        pytest.skip("needs Debian's systemd-journal-remote; `.ci/system-packages ops` installs it")
+        missing("needs Debian's systemd-journal-remote; `.ci/system-packages ops` installs it")
     journal = Journal(tmp_path / "journal")
     yield journal
     journal.close()

@@ -17,6 +17,7 @@ import pytest
 from infra.local.ports import choose
 from tests.figures import report
 from tests.ops.certificates import CertificateAuthority
+from tests.ops.conftest import RequirePrograms, missing
 from tests.ops.logs.conftest import Journal, Shipper, Store, values_of
 from tests.polling import until
 
@@ -201,10 +202,9 @@ def nginx(store: Store, authority: CertificateAuthority, folder: Path) -> Iterat
 
 
 def test_hosts_ship_with_their_certificate_and_cannot_read(
-    journal: Journal, store: Store, tmp_path: Path, require_programs: object
+    journal: Journal, store: Store, tmp_path: Path, require_programs: RequirePrograms
 ) -> None:
-    if shutil.which("nginx") is None:
-        pytest.skip("needs nginx")
+    require_programs("nginx")
     store.start()
     authority = CertificateAuthority(tmp_path / "tls")
     client, other = (authority.issue(name, [name], is_client=True) for name in ("okr-client", "okr-api"))
@@ -240,7 +240,7 @@ def test_the_units_are_valid(url: str, tmp_path: Path) -> None:
     files = {"okr_logs_key": "/etc/okr/k", "okr_logs_certificate": "/etc/okr/c", "okr_logs_authority": "/etc/okr/a"}
     unit = Path("/lib/systemd/system/systemd-journal-upload.service")
     if not unit.exists():
-        pytest.skip("needs Debian's systemd-journal-remote")
+        missing("needs Debian's systemd-journal-remote; `.ci/system-packages ops` installs it")
     (tmp_path / "systemd-journal-upload.service").write_text(unit.read_text(encoding="utf-8"), encoding="utf-8")
     folder = tmp_path / "systemd-journal-upload.service.d"
     folder.mkdir()

@@ -79,7 +79,8 @@ FROM (VALUES (0.9, true, true, 1), (0.8, true, true, 2), (0.3, false, false, 3),
 
 
 def test_forecasts_are_scored_as_scikit_learn_scores_them(fresh_database: Settings) -> None:
-    np = pytest.importorskip("numpy")
+    import numpy as np
+
     from ml.forecast_scores import scores
 
     execute(fresh_database.require("dsn_transform"), FORECASTS)
